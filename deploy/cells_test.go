@@ -19,13 +19,7 @@ func TestClustersOnOneEtcdDoNotDisturbEachOther(t *testing.T) {
 	port := freePorts(t, 14)
 	loopback := func(i int) string { return "http://127.0.0.1:" + port[i] }
 	admin := func(i int) []string { return []string{"ADMIN_HOST=127.0.0.1", "ADMIN_PORT=" + port[i]} }
-	launch(t, "etcd", "etcd", nil, "--data-dir", t.TempDir(), "--log-level", "error",
-		"--listen-client-urls", loopback(0), "--advertise-client-urls", loopback(0),
-		"--listen-peer-urls", loopback(1), "--initial-advertise-peer-urls", loopback(1), "--initial-cluster", "default="+loopback(1))
-	eventually(t, "health of etcd", func() (bool, string) {
-		status, text := get(loopback(0) + "/health")
-		return status == http.StatusOK, text
-	})
+	launchEtcd(t, loopback(0), loopback(1))
 	collectors := map[string]*process{}
 	for i, id := range []string{"red", "blue"} {
 		env := []string{"ETCD_ENDPOINTS=" + loopback(0), "CLUSTER_ID=" + id}

@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,13 +34,7 @@ func startMigrated(t *testing.T, host string, env ...string) *migrated {
 	t.Helper()
 	port := freePorts(t, 7)
 	loopback := func(i int) string { return "http://127.0.0.1:" + port[i] }
-	launch(t, "etcd", "etcd", nil, "--data-dir", t.TempDir(), "--log-level", "error",
-		"--listen-client-urls", loopback(0), "--advertise-client-urls", loopback(0),
-		"--listen-peer-urls", loopback(1), "--initial-advertise-peer-urls", loopback(1), "--initial-cluster", "default="+loopback(1))
-	eventually(t, "health of etcd", func() (bool, string) {
-		status, text := get(loopback(0) + "/health")
-		return status == http.StatusOK, text
-	})
+	launchEtcd(t, loopback(0), loopback(1))
 	with := func(admin int, more ...string) []string {
 		return append(append(more, env...), "ETCD_ENDPOINTS="+loopback(0), "ADMIN_HOST=127.0.0.1", "ADMIN_PORT="+port[admin])
 	}

@@ -216,6 +216,18 @@ func owned(admin string) int {
 	return n
 }
 
+// launchEtcd starts a member of etcd alone, at the URLs for clients and for peers, and waits until it serves.
+func launchEtcd(t *testing.T, clients, peers string) {
+	t.Helper()
+	launch(t, "etcd", "etcd", nil, "--data-dir", t.TempDir(), "--log-level", "error",
+		"--listen-client-urls", clients, "--advertise-client-urls", clients,
+		"--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers, "--initial-cluster", "default="+peers)
+	eventually(t, "health of etcd", func() (bool, string) {
+		status, text := get(clients + "/health")
+		return status == http.StatusOK, text
+	})
+}
+
 // TestDaemonsAsProcessesShareTheWorkAndGiveTheSameResult runs the three daemons as processes against a
 // real etcd server, with two collectors, and standalone beside them on the same files.
 func TestDaemonsAsProcessesShareTheWorkAndGiveTheSameResult(t *testing.T) {
@@ -224,13 +236,7 @@ func TestDaemonsAsProcessesShareTheWorkAndGiveTheSameResult(t *testing.T) {
 	loopback := func(i int) string { return "http://127.0.0.1:" + port[i] }
 	admin := func(i int) []string { return []string{"ADMIN_HOST=127.0.0.1", "ADMIN_PORT=" + port[i]} }
 
-	launch(t, "etcd", "etcd", nil, "--data-dir", t.TempDir(), "--log-level", "error",
-		"--listen-client-urls", loopback(0), "--advertise-client-urls", loopback(0),
-		"--listen-peer-urls", loopback(1), "--initial-advertise-peer-urls", loopback(1), "--initial-cluster", "default="+loopback(1))
-	eventually(t, "health of etcd", func() (bool, string) {
-		status, text := get(loopback(0) + "/health")
-		return status == http.StatusOK, text
-	})
+	launchEtcd(t, loopback(0), loopback(1))
 	etcd := "ETCD_ENDPOINTS=" + loopback(0)
 	first := launch(t, "collectd-1", "collectd", append(admin(2), etcd, "PARTITION_DATA_DIR="+t.TempDir()))
 	launch(t, "collectd-2", "collectd", append(admin(3), etcd, "PARTITION_DATA_DIR="+t.TempDir()))

@@ -4,61 +4,50 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
-	"go.yaml.in/yaml/v3"
+	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/compose-spec/compose-go/v2/types"
 )
 
-// composeService is a service of the compose file, as far as a test needs it.
-type composeService struct {
-	Image       string
-	Command     []string
-	Environment map[string]string
-	Ports       []string
-	Volumes     []string
-}
-
-// variables returns the service's variables as NAME=value, in order.
-func (s composeService) variables() (env []string) {
-	for _, name := range slices.Sorted(maps.Keys(s.Environment)) {
-		env = append(env, name+"="+s.Environment[name])
-	}
-	return env
-}
-
-// readCompose returns the services of the compose file and the names of its volumes.
-func readCompose(t *testing.T) (map[string]composeService, []string) {
+// readCompose returns the project of the compose file, checked against the schema of the compose specification.
+func readCompose(t *testing.T) *types.Project {
 	t.Helper()
-	var file struct {
-		Services map[string]composeService
-		Volumes  map[string]struct{}
-	}
-	if err := yaml.Unmarshal([]byte(readText(t, filepath.Join("docker", "compose.yaml"))), &file); err != nil {
+	options, err := cli.NewProjectOptions([]string{filepath.Join("docker", "compose.yaml")})
+	if err != nil {
 		t.Fatal(err)
 	}
-	return file.Services, slices.Collect(maps.Keys(file.Volumes))
+	project, err := options.LoadProject(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return project
+}
+
+// variablesIn returns the variables of a service as NAME=value, in order.
+func variablesIn(s types.ServiceConfig) (env []string) {
+	for _, name := range slices.Sorted(maps.Keys(s.Environment)) {
+		env = append(env, name+"="+*s.Environment[name])
+	}
+	return env
 }
 
 // TestComposeSetsWhatProgramsRead checks that each variable is a setting of its daemon, and that nothing is published beyond this machine.
 func TestComposeSetsWhatProgramsRead(t *testing.T) {
 	t.Parallel()
-	services, volumes := readCompose(t)
 	running := map[string]int{}
-	for name, s := range services {
+	for name, s := range readCompose(t).Services {
 		program, ours := programOf(s.Image)
 		if running[program]++; ours {
-			checkSettings(t, "compose.yaml: "+name, program, s.variables(), s.Command)
+			checkSettings(t, "compose.yaml: "+name, program, variablesIn(s), s.Command)
 		}
 		for _, port := range s.Ports {
-			if !strings.HasPrefix(port, "127.0.0.1:") {
-				t.Errorf("%s publishes %s beyond this machine, and ACCESS_OPEN lets everybody in", name, port)
+			if port.HostIP != "127.0.0.1" {
+				t.Errorf("%s publishes %s beyond this machine, and ACCESS_OPEN lets everybody in", name, port.Published)
 			}
 		}
-		for _, volume := range s.Volumes {
-			if source, _, _ := strings.Cut(volume, ":"); !slices.Contains(volumes, source) {
-				t.Errorf("%s mounts %s, which is no volume of the file", name, source)
-			}
+		if ours && !slices.Equal(s.HealthCheck.Test, []string{"CMD", "/" + program, "health"}) {
+			t.Errorf("%s is checked by %q, want its own command health", name, s.HealthCheck.Test)
 		}
 	}
 	for program, want := range map[string]int{"ingestd": 2, "collectd": 2, "queryd": 2, "etcd:v3.7.3": 3} {

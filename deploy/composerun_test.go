@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/compose-spec/compose-go/v2/types"
+
 	"telemetry-pipeline/events/archive/archivetest"
 )
 
@@ -68,10 +70,10 @@ func (r *composeRig) folder(service, path string) string {
 }
 
 // start starts a service with its own settings, and more.
-func (r *composeRig) start(name string, s composeService, more ...string) {
+func (r *composeRig) start(name string, s types.ServiceConfig, more ...string) {
 	r.t.Helper()
 	var env, args []string
-	for _, setting := range s.variables() {
+	for _, setting := range variablesIn(s) {
 		variable, value, _ := strings.Cut(setting, "=")
 		env = append(env, variable+"="+r.localize(name, value))
 	}
@@ -79,8 +81,7 @@ func (r *composeRig) start(name string, s composeService, more ...string) {
 		args = append(args, r.localize(name, argument))
 	}
 	for _, volume := range s.Volumes {
-		_, path, _ := strings.Cut(volume, ":")
-		r.folder(name, path)
+		r.folder(name, volume.Target)
 	}
 	program, ours := programOf(s.Image)
 	switch {
@@ -113,30 +114,25 @@ func (r *composeRig) startGateway(env, args []string) {
 func TestComposeServicesWorkTogether(t *testing.T) {
 	t.Parallel()
 	r := &composeRig{t: t, dir: t.TempDir(), gateway: archivetest.GatewayProgram(t), ports: map[string]string{}}
-	services, _ := readCompose(t)
-	var admins []string
+	services := readCompose(t).Services
+	daemons := map[string][]string{} // variables by service
 	for _, name := range slices.Sorted(maps.Keys(services)) {
-		port := r.port(name, "admin")
-		more := []string{"ADMIN_HOST=127.0.0.1", "ADMIN_PORT=" + port}
-		switch program, ours := programOf(services[name].Image); program {
+		more := []string{"ADMIN_HOST=127.0.0.1", "ADMIN_PORT=" + r.port(name, "admin")}
+		program, ours := programOf(services[name].Image)
+		switch program {
 		case "ingestd":
 			more = append(more, "HTTP_PORT="+r.port(name, "8081"))
 		case "queryd":
 			more = append(more, "PORT="+r.port(name, "8080"))
 		case "collectd":
 			more = append(more, "ARCHIVE_INTERVAL=2s")
-		default:
-			if !ours {
-				port = ""
-			}
 		}
-		r.start(name, services[name], more...)
-		if port != "" {
-			admins = append(admins, "http://127.0.0.1:"+port)
+		if r.start(name, services[name], more...); ours {
+			daemons[name] = more
 		}
 	}
-	for _, admin := range admins {
-		isReady(t, admin)
+	for name, env := range daemons {
+		r.isHealthy(services[name], env)
 	}
 	for second, name := range []string{"ingestd-1", "ingestd-2"} {
 		file := fleetFile(20, second+1)
@@ -150,6 +146,16 @@ func TestComposeServicesWorkTogether(t *testing.T) {
 	if status, _ := get("http://127.0.0.1:" + r.port("queryd-1", "8080") + "/docs"); status != http.StatusOK {
 		t.Errorf("/docs is answered %d", status)
 	}
+}
+
+// isHealthy waits until the health check of a service succeeds.
+func (r *composeRig) isHealthy(s types.ServiceConfig, env []string) {
+	r.t.Helper()
+	eventually(r.t, "health of "+s.Name, func() (bool, string) {
+		program := strings.TrimPrefix(s.HealthCheck.Test[1], "/")
+		said, err := programCommand(r.t.Context(), r.t, program, env, s.HealthCheck.Test[2:]...).CombinedOutput()
+		return err == nil, string(said)
+	})
 }
 
 // archived returns the number of Parquet files in the bucket.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -65,6 +66,7 @@ type process struct {
 }
 
 func runProcess(ctx context.Context, p process, flags func(*flag.FlagSet), build Build, commands []Command) int {
+	commands = append(slices.Clone(commands), newHealthCommand(flags))
 	for _, c := range commands {
 		if c.Needs == 0 {
 			fmt.Fprintf(p.stderr, "%s: command %s does not say which credentials it needs\n", p.name, c.Name)

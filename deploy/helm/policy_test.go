@@ -3,6 +3,7 @@ package helm
 import (
 	"fmt"
 	"maps"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -252,9 +253,17 @@ func checkIngress(t *testing.T, objects objectSet, o object, in *networkingv1.In
 func TestEnvironmentsAreTakenByTheDaemons(t *testing.T) {
 	others := []string{"GOMEMLIMIT", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
 	forEachValues(t, func(t *testing.T, objects objectSet) {
-		for component, program := range map[string]string{"nexus-streamer": "ingestd", "nexus-gateway": "queryd", "nexus-collector": "collectd"} {
-			known := variablesOf(t, program)
+		programs := map[string]string{"nexus-streamer": "ingestd", "nexus-gateway": "queryd", "nexus-collector": "collectd"}
+		checked := 0
+		for _, pod := range objects.pods() {
+			component := pod.Labels["app.kubernetes.io/component"]
+			program := programs[component]
+			if program == "" {
+				continue
+			}
+			checked++
 			env := environmentOf(t, objects, component)
+			known := variablesOf(t, program)
 			var pairs []string
 			for name, value := range env {
 				if known[name] == "" && !slices.Contains(others, name) {
@@ -268,6 +277,34 @@ func TestEnvironmentsAreTakenByTheDaemons(t *testing.T) {
 			if out, err := programCommand(t.Context(), t, program, pairs, "-help-markdown").CombinedOutput(); err != nil {
 				t.Errorf("%s does not take its variables: %v\n%.400s", program, err, out)
 			}
+		}
+		if checked == 0 {
+			t.Error("no daemon is checked")
+		}
+	})
+}
+
+// TestFilesInVariablesAreMounted checks that each file in /etc that a variable names is below a mount of a Secret.
+func TestFilesInVariablesAreMounted(t *testing.T) {
+	forEachValues(t, func(t *testing.T, objects objectSet) {
+		files := 0
+		for name, pod := range objects.pods() {
+			component := pod.Labels["app.kubernetes.io/component"]
+			if !strings.HasPrefix(component, "nexus-") {
+				continue
+			}
+			for variable, value := range environmentOf(t, objects, component) {
+				if !strings.HasPrefix(value, "/etc/") {
+					continue
+				}
+				files++
+				if !slices.ContainsFunc(pod.Spec.Containers[0].VolumeMounts, func(m corev1.VolumeMount) bool { return path.Dir(value) == m.MountPath && m.ReadOnly }) {
+					t.Errorf("%s: %s names %s, which is not mounted", name, variable, value)
+				}
+			}
+		}
+		if files == 0 {
+			t.Error("no variable names a file")
 		}
 	})
 }
@@ -412,6 +449,7 @@ func TestSettingsOfPods(t *testing.T) {
 		{"nexusStreamer: {env: {HTTP_HOST: 0.0.0.0}}", "nexus-streamer", "HTTP_HOST", "0.0.0.0"},
 		{"{}", "nexus-collector", "COMPACT_INTERVAL", "-1s"},
 		{"nexusGateway: {uploadUrl: \"https://u.example.org/api/v1/csv/upload\"}", "nexus-gateway", "QUERY_UPLOAD_URL", "https://u.example.org/api/v1/csv/upload"},
+		{"nexusGateway: {cells: {existingSecret: cells}}", "nexus-gateway", "QUERY_CELLS", "/etc/telemetry/cells/cells"},
 		{"etcd: {enabled: false}\nexternalEtcd: {endpoints: [\"http://e:2379\"]}", "nexus-collector", "COMPACT_INTERVAL", ""},
 		{"etcd: {enabled: false}\nexternalEtcd: {endpoints: [\"http://e:2379\", \"http://f:2379\"]}", "nexus-gateway", "ETCD_ENDPOINTS", "http://e:2379,http://f:2379"},
 	} {

@@ -89,7 +89,7 @@ func (g schemaMaker) special(path string) jsonSchema {
 		{`([aA]nnotations|[lL]abels|\.nodeSelector)$`, texts},
 		{`\.tolerations$|\.clients$|\.extraEgress$|\.parentRefs$`, jsonSchema{"type": "array", "items": free}},
 		{`\.pullSecrets$|\.dnsNames$|\.endpoints$|\.cidrs$`, jsonSchema{"type": "array", "items": jsonSchema{"type": "string"}}},
-		{`\.objectStore\.ports$`, jsonSchema{"type": "array", "items": jsonSchema{"type": "integer", "minimum": 1, "maximum": 65535}}},
+		{`\.objectStore\.ports$|\.cells\.ports$`, jsonSchema{"type": "array", "items": jsonSchema{"type": "integer", "minimum": 1, "maximum": 65535}}},
 		{`\.principals$`, jsonSchema{"type": "array", "items": principalSchema()}},
 		{`\.resources\.(requests|limits)$`, jsonSchema{"type": "object", "additionalProperties": false, "properties": jsonSchema{
 			"cpu": quantity, "memory": quantity, "ephemeral-storage": quantity}}},

@@ -19,7 +19,7 @@ func TestEachFileOfValuesRendersAndLints(t *testing.T) {
 			t.Parallel()
 			rel := render(t, readValues(t, path))
 			docs := documents(t, rel)
-			if len(decodeObjects(t, docs)) < 10 {
+			if len(decodeObjects(t, docs)) < 8 {
 				t.Error("there are hardly any objects")
 			}
 			if *renderTo != "" {

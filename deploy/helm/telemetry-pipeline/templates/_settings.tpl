@@ -2,7 +2,9 @@
 {{- define "tp.commonEnv" -}}
 ADMIN_HOST: "*"
 CLUSTER_ID: {{ .Values.clusterId | quote }}
-ETCD_ENDPOINTS: {{ include "tp.etcdEndpoints" . | quote }}
+{{- with include "tp.etcdEndpoints" . }}
+ETCD_ENDPOINTS: {{ . | quote }}
+{{- end }}
 {{- if eq (include "tp.etcdTLS" .) "true" }}
 ETCD_CA: /etc/telemetry/etcd/ca.crt
 ETCD_CERT: /etc/telemetry/etcd/tls.crt
@@ -45,6 +47,7 @@ ARCHIVE_URL: {{ . | quote }}
 
 {{- define "tp.gatewayEnv" -}}
 {{- $own := dict "QUERY_HOST" "*" "ADMIN_PORT" "9080" -}}
+{{- if .Values.nexusGateway.cells.existingSecret }}{{ $_ := set $own "QUERY_CELLS" "/etc/telemetry/cells/cells" }}{{ end -}}
 {{- with .Values.nexusGateway.uploadUrl }}{{ $_ := set $own "QUERY_UPLOAD_URL" . }}{{ end -}}
 {{- mergeOverwrite (include "tp.commonEnv" . | fromYaml) (include "tp.archiveEnv" . | fromYaml) $own .Values.nexusGateway.env | toYaml -}}
 {{- end -}}
@@ -71,9 +74,14 @@ ARCHIVE_URL: {{ . | quote }}
 {{- end -}}
 {{- join "," $all -}}
 {{- else -}}
-{{- if not .Values.externalEtcd.endpoints }}{{ fail "etcd.enabled=false needs externalEtcd.endpoints" }}{{ end -}}
+{{- if not (or .Values.externalEtcd.endpoints (eq (include "tp.onlyCells" .) "true")) }}{{ fail "etcd.enabled=false needs externalEtcd.endpoints" }}{{ end -}}
 {{- join "," .Values.externalEtcd.endpoints -}}
 {{- end -}}
+{{- end -}}
+
+{{/* true for a release that is only a gateway over other releases' etcds. */}}
+{{- define "tp.onlyCells" -}}
+{{- if and .Values.nexusGateway.cells.existingSecret (not .Values.nexusStreamer.enabled) (not .Values.nexusCollector.enabled) -}}true{{- end -}}
 {{- end -}}
 
 {{- define "tp.etcdTLS" -}}

@@ -15,7 +15,7 @@
         matchLabels: {{- include "tp.selector" (dict "root" . "component" "etcd") | nindent 10 }}
   ports:
     - {port: 2379, protocol: TCP}
-{{- else }}
+{{- else if .Values.externalEtcd.endpoints }}
 - ports:
     {{- range $port := include "tp.externalEtcdPorts" . | fromJsonArray }}
     - {port: {{ $port }}, protocol: TCP}
@@ -29,6 +29,14 @@
 {{- $ports = append $ports (int (default "2379" $port)) }}
 {{- end }}
 {{- $ports | uniq | toJson }}
+{{- end }}
+{{- define "tp.egressCells" }}
+{{- if .Values.nexusGateway.cells.existingSecret }}
+- ports:
+    {{- range .Values.nexusGateway.cells.ports }}
+    - {port: {{ . }}, protocol: TCP}
+    {{- end }}
+{{- end }}
 {{- end }}
 {{- define "tp.egressObjectStore" }}
 - ports:

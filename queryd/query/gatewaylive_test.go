@@ -3,7 +3,9 @@ package query
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -277,5 +279,116 @@ func TestGatewayLiveStreamOfACellThatComesBack(t *testing.T) {
 	})
 	if token := readUpdates(3); !strings.Contains(token, "a~") || !strings.Contains(token, "b~") || !strings.Contains(token, "c~") {
 		t.Errorf("got token %q, want a position in each cluster", token)
+	}
+}
+
+// TestLiveStreamsOfAGatewayKeepToTheScope: to a principal of cluster a there is no other cluster, whichever way it asks.
+func TestLiveStreamsOfAGatewayKeepToTheScope(t *testing.T) {
+	t.Parallel()
+	fleet, start := newFleet(t)
+	guard, tokens := newFleetGuard(t, map[string]string{"a": "cluster=a", "host": "cluster=b,host=b-1"})
+	_, base := startGateway(t, Config{Guard: guard}, fleet...)
+	frames := dialSocketAs(t, base, "/ws", "gpu.live.v1", tokens["a"])
+	readFrames(t, frames, func(f frame) bool {
+		if f.T != "hello" || len(f.Clusters) != 1 || f.Clusters[0].Cluster != "a" {
+			t.Errorf("got hello %+v", f)
+		}
+		return true
+	})
+	writeText(t, frames, `{"op":"sub","id":"all"}`)
+	synced := func(f frame) bool { return f.T == "synced" }
+	seen := seeOnly(t, frames, map[string]bool{"a-0": true, "shared": true}, synced)
+	if seen != 2 {
+		t.Errorf("the snapshot has %d GPUs, want both of a", seen)
+	}
+	graph := dialSocketAs(t, base, "/graphql", "graphql-transport-ws", tokens["a"])
+	writeText(t, graph, `{"type":"connection_init"}`)
+	writeText(t, graph, `{"type":"subscribe","id":"1","payload":{"query":"subscription{gpuMetrics{cluster token gpus{id host}}}"}}`)
+	one := dialSocketAs(t, base, "/ws", "gpu.live.v1", tokens["host"])
+	writeText(t, one, `{"op":"sub","id":"all"}`)
+	if seen := seeOnly(t, one, map[string]bool{"b-1": true}, synced); seen != 1 {
+		t.Errorf("the snapshot of a scope of one host has %d GPUs", seen)
+	}
+	// An update of b comes before the one of a, and is not seen.
+	fleet[1].upload("b-0", "GPU-b-0", start+55*minute, gpuUtil, 77)
+	fleet[1].upload("b-1", "GPU-b-1", start+56*minute, gpuUtil, 78)
+	fleet[0].upload("a-0", "GPU-a-0", start+55*minute, gpuUtil, 79)
+	updated := func(f frame) bool { return f.T == "upd" }
+	seeOnly(t, frames, map[string]bool{"a-0": true}, updated)
+	seeOnly(t, one, map[string]bool{"b-1": true}, updated)
+	for last := ""; !strings.Contains(last, `"GPU-a-0"`); {
+		m := readMessage(t, graph)
+		if last = string(m.Payload); strings.Contains(last, `"b`) || strings.Contains(last, "GPU-b") || strings.Contains(last, `"c-`) {
+			t.Errorf("a subscription in the scope of a has %s", last)
+		}
+	}
+	again := dialSocketAs(t, base, "/ws", "gpu.live.v1", tokens["a"])
+	writeText(t, again, `{"op":"sub","id":"x","from":{"b":"7"}}`)
+	seeOnly(t, again, map[string]bool{"a-0": true, "shared": true}, synced)
+	checkOtherClusterIsUnknown(t, base, tokens["a"])
+}
+
+// seeOnly reads frames until the first that ends, and returns the number of GPUs in them. All are of the hosts.
+func seeOnly(t *testing.T, conn *websocket.Conn, hosts map[string]bool, ends func(f frame) bool) (gpus int) {
+	t.Helper()
+	readFrames(t, conn, func(f frame) bool {
+		gpus += len(f.Items)
+		for _, item := range f.Items {
+			if !hosts[item.Host] {
+				t.Errorf("got a GPU of %s in %+v", item.Host, f)
+			}
+		}
+		return ends(f)
+	})
+	return gpus
+}
+
+// checkOtherClusterIsUnknown compares what a principal of a hears of cluster b and of one that nobody has.
+func checkOtherClusterIsUnknown(t *testing.T, base, token string) {
+	t.Helper()
+	for _, ask := range []func(cluster string) string{
+		func(cluster string) string { return refusedSocket(t, base, "/ws?cluster="+cluster, token) },
+		func(cluster string) string { return refusedSocket(t, base, "/graphql?cluster="+cluster, token) },
+		func(cluster string) string {
+			conn := dialSocketAs(t, base, "/graphql", "graphql-transport-ws", token)
+			writeText(t, conn, `{"type":"connection_init"}`)
+			writeText(t, conn, `{"type":"subscribe","id":"1","payload":{"query":"subscription{gpuMetrics(cluster:\"`+cluster+`\"){token}}"}}`)
+			return readUntil(t, conn, "error")
+		},
+	} {
+		other, unknown := ask("b"), ask("z")
+		if got := strings.ReplaceAll(other, "b", "z"); got != strings.ReplaceAll(unknown, "b", "z") || !strings.Contains(unknown, "z") {
+			t.Errorf("of another cluster: got %s, of one that nobody has %s", other, unknown)
+		}
+	}
+}
+
+// refusedSocket returns the status and the answer to a handshake that is refused.
+func refusedSocket(t *testing.T, base, path, token string) string {
+	t.Helper()
+	header := http.Header{"Origin": {base}, "Authorization": {"Bearer " + token}}
+	conn, resp, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(base, "http")+path, header)
+	if err == nil {
+		conn.Close()
+		t.Fatalf("%s is opened", path)
+	}
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.Status + " " + string(text)
+}
+
+// readUntil returns the first message of a kind.
+func readUntil(t *testing.T, conn *websocket.Conn, kind string) string {
+	t.Helper()
+	for {
+		_, text, err := conn.ReadMessage()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(text), `"`+kind+`"`) {
+			return string(text)
+		}
 	}
 }

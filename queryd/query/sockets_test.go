@@ -14,8 +14,18 @@ import (
 // dial opens a WebSocket to a running server.
 func dialSocket(t *testing.T, base, path, protocol string) *websocket.Conn {
 	t.Helper()
+	return dialSocketAs(t, base, path, protocol, "")
+}
+
+// dialSocketAs opens a socket with a token, or without one if it is empty.
+func dialSocketAs(t *testing.T, base, path, protocol, token string) *websocket.Conn {
+	t.Helper()
+	header := http.Header{"Origin": {base}}
+	if token != "" {
+		header.Set("Authorization", "Bearer "+token)
+	}
 	dialer := websocket.Dialer{Subprotocols: []string{protocol}, HandshakeTimeout: 10 * time.Second}
-	conn, resp, err := dialer.Dial("ws"+strings.TrimPrefix(base, "http")+path, http.Header{"Origin": {base}})
+	conn, resp, err := dialer.Dial("ws"+strings.TrimPrefix(base, "http")+path, header)
 	if err != nil {
 		t.Fatalf("opening %s: %v, %+v", path, err, resp)
 	}

@@ -23,6 +23,7 @@ import (
 	"telemetry-pipeline/events/eventstest"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
+	"telemetry-pipeline/queryd/rest"
 )
 
 // fleetCell is a cluster of a gateway, on an etcd of its own.
@@ -387,6 +388,20 @@ func TestGatewayWaitsForTheClusterOfARevision(t *testing.T) {
 	}
 	if status, _, m = getMerged(t, base, "/api/v1/hosts?wait=5", ""); status != 400 || m.Code != "bad_parameter" {
 		t.Errorf("a number without a cluster: got %d, %+v", status, m)
+	}
+}
+
+// TestGatewayDoesNotAnswerWithoutTheAwaitedRevision: an answer of the other clusters alone would look complete.
+func TestGatewayDoesNotAnswerWithoutTheAwaitedRevision(t *testing.T) {
+	t.Parallel()
+	fleet, start := newFleet(t)
+	_, base := startGateway(t, Config{REST: rest.Config{MaxWait: 50 * time.Millisecond}}, fleet...)
+	rev := fleet[1].upload("late", "GPU-late", start+50*minute, gpuUtil, 7)
+	rev.Number += 1000
+	for _, path := range []string{"/api/v1/hosts", "/api/v1/gpus", "/api/v1/telemetry", "/api/v1/telemetry/latest", "/api/v1/cluster", "/api/v1/hosts/b-1"} {
+		if status, _, m := getMerged(t, base, path+"?wait="+url.QueryEscape(rev.String()), ""); status != http.StatusGatewayTimeout || m.Code != "wait_timeout" {
+			t.Errorf("%s: got %d, %+v", path, status, m)
+		}
 	}
 }
 

@@ -90,8 +90,8 @@ func (cell *Cell) currentState(ctx context.Context) (*live.State, error) {
 	return cell.API.requestState(access.InCluster(ctx, cell.Name), nil)
 }
 
-// loadViews returns the view of each cluster for a request. It returns an error if the request itself is refused, or if no cluster
-// has an answer.
+// loadViews returns the view of each cluster for a request. It returns an error if the request itself is refused, if the revision
+// that it waits for does not come, or if no cluster has an answer.
 func (g *Gateway) loadViews(c *fiber.Ctx, p params, about hostScope) ([]cellView, degradations, error) {
 	ctx := c.UserContext()
 	owner, err := g.waitOwner(c)
@@ -118,8 +118,8 @@ func (g *Gateway) loadViews(c *fiber.Ctx, p params, about hostScope) ([]cellView
 		case errs[i] == nil:
 			loaded = append(loaded, cellView{cell, views[i]})
 			d = append(d, cell.staleness(views[i].State)...)
-		case classifyError(errs[i]).Status < http.StatusInternalServerError:
-			return nil, nil, errs[i]
+		case cell.Name == owner, classifyError(errs[i]).Status < http.StatusInternalServerError:
+			return nil, nil, errs[i] // an answer without the cell that was waited for would look like the awaited one
 		default:
 			d = append(d, degradation{cell: cell, missing: true, reason: classifyError(errs[i]).Text})
 		}

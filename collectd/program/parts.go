@@ -46,5 +46,6 @@ func (s *settings) buildParts(ctx context.Context, _ *daemon.Entrance, lg *slog.
 	}
 	return append([]daemon.Part{
 		{Name: "collect", Run: c.Run, Ready: c.Ready, Degraded: c.Degraded, Metrics: c.Metrics, Status: c.Status, Close: c.Close},
+		{Name: "etcd", Metrics: s.store.Metrics},
 	}, opened...), nil
 }

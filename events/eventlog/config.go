@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
@@ -109,6 +110,9 @@ func (c Config) connection() etcd.Connection {
 		CertFile: c.CertFile, KeyFile: c.KeyFile, CAFile: c.CAFile, Username: c.Username, Password: c.Password,
 	}
 }
+
+// Metrics registers the metrics of the connection, as etcd.Connection does.
+func (c Config) Metrics(reg prometheus.Registerer) error { return c.connection().Metrics(reg) }
 
 // User returns the etcd user of this process, as etcd.Connection does.
 func (c Config) User() string { return c.connection().User() }

@@ -43,6 +43,6 @@ func Main() {
 		if err != nil {
 			return nil, err
 		}
-		return append([]daemon.Part{{Name: "ingest", Run: srv.Run, Ready: srv.Ready, Metrics: srv.Metrics}}, opened...), nil
+		return append([]daemon.Part{{Name: "ingest", Run: srv.Run, Ready: srv.Ready, Metrics: srv.Metrics}, {Name: "etcd", Metrics: store.Metrics}}, opened...), nil
 	}, allCommands()...)
 }

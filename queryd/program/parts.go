@@ -67,7 +67,7 @@ func (s *settings) buildParts(ctx context.Context, in *daemon.Entrance, lg *slog
 		srv.ReadArchive(cold, archived)
 	}
 	query := daemon.Part{Name: "query", Run: srv.Run, Ready: srv.Ready, Metrics: srv.Metrics}
-	return append([]daemon.Part{query, {Name: "snapshot", Metrics: served.Metrics}}, opened...), nil
+	return append([]daemon.Part{query, {Name: "snapshot", Metrics: served.Metrics}, {Name: "etcd", Metrics: s.store.Metrics}}, opened...), nil
 }
 
 // buildGateway returns the query server of the clusters of a file. It connects to them when it runs.

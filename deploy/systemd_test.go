@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"net/http"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -52,6 +53,22 @@ func TestUnitsStartProgramsAsTheyAre(t *testing.T) {
 			t.Errorf("no unit starts %s", program)
 		}
 	}
+}
+
+// TestEtcdUnitTakesSettingsOfTheMachine starts etcd as its unit does, with a file of settings that changes one of the unit's own.
+func TestEtcdUnitTakesSettingsOfTheMachine(t *testing.T) {
+	t.Parallel()
+	text := readText(t, filepath.Join("systemd", "telemetry-etcd.service"))
+	command := strings.Fields(unitValues(text, "ExecStart")[0])
+	port := freePorts(t, 2)
+	clients, peers := "http://127.0.0.1:"+port[0], "http://127.0.0.1:"+port[1]
+	env := append(unitEnvironment(text), "ETCD_DATA_DIR="+t.TempDir(), "ETCD_QUOTA_BACKEND_BYTES=123456789", "ETCD_LISTEN_CLIENT_URLS="+clients,
+		"ETCD_ADVERTISE_CLIENT_URLS="+clients, "ETCD_LISTEN_PEER_URLS="+peers, "ETCD_INITIAL_ADVERTISE_PEER_URLS="+peers, "ETCD_INITIAL_CLUSTER=default="+peers)
+	launch(t, "etcd", "etcd", env, command[1:]...)
+	eventually(t, "the quota of the machine's file", func() (bool, string) {
+		status, text := get(clients + "/metrics")
+		return status == http.StatusOK && strings.Contains(text, "etcd_server_quota_backend_bytes 1.23456789e+08"), text[:min(len(text), 200)]
+	})
 }
 
 // TestDropInsSetWhatProgramsRead checks the variables of the drop-ins, whose files systemd provides.

@@ -47,7 +47,7 @@ func addOverview(l *layout) {
 	l.addStat("Partitions without collector", "none", "Their hosts' views stand still.", line{`max(telemetry_partition_partitions_unowned{` + chosen + `})`, ""})
 	l.addStat("Oldest unfolded event", "s", "Age of the oldest event that is in no view.", line{`max(telemetry_collect_oldest_unfolded_seconds{` + chosen + `})`, ""})
 	l.addStat("Quarantined events", "none", "Events that could not be folded.", line{`sum(telemetry_collect_quarantine_events{` + chosen + `})`, ""})
-	l.addStat("GPUs in the view", "none", "GPUs that queryd answers for.", line{`max(telemetry_live_gpus{` + chosen + `})`, ""})
+	l.addStat("GPUs in the view", "none", "GPUs that queryd answers for; of a gateway, of all its clusters.", line{`sum(max by (cluster, exported_cluster) (telemetry_live_gpus{` + chosen + `}))`, ""})
 }
 
 func addUploads(l *layout) {

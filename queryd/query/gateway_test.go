@@ -437,6 +437,12 @@ func TestACellThatIsAwayDegradesOnlyItsOwnAnswers(t *testing.T) {
 	if status != 200 || m.Count != 4+1+8 || header.Get("X-Clusters-Unavailable") != "b" {
 		t.Errorf("history while b is behind: got %d, %d entries, %v", status, m.Count, header)
 	}
+	if status, header, m = getMerged(t, base, "/api/v1/quarantine", ""); status != 200 || header.Get("X-Clusters-Unavailable") != "b" {
+		t.Errorf("the quarantine while b is behind: got %d, %+v, %v", status, m, header)
+	}
+	if status, _, m = getMerged(t, base, "/api/v1/events?cluster=b", ""); status != http.StatusServiceUnavailable {
+		t.Errorf("events of b while it is behind: got %d, %+v", status, m)
+	}
 	if status, _, m = getMerged(t, base, "/api/v1/hosts/b-0", ""); status != 200 {
 		t.Errorf("a host of b's last view: got %d, %+v", status, m)
 	}

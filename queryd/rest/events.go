@@ -41,7 +41,7 @@ func (a *API) serveEvents(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(c.UserContext(), a.cfg.Timeout)
+	ctx, cancel := a.historyContext(c)
 	defer cancel()
 	if key, given := p.singleValue("key"); given {
 		return a.serveEvent(ctx, c, p, key, whole)

@@ -12,6 +12,7 @@ import (
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/projections"
+	"telemetry-pipeline/queryd/cells"
 	"telemetry-pipeline/queryd/history"
 	"telemetry-pipeline/queryd/live"
 )
@@ -232,12 +233,18 @@ func (g *Gateway) readQuarantine(ctx context.Context, f QuarantineFilter) (list 
 	return list, total, d, nil
 }
 
-// readQuarantine reads the quarantine of the cell.
+// readQuarantine reads the quarantine of the cell. It stops waiting for a cluster whose etcd is not heard.
 func (cell *Cell) readQuarantine(ctx context.Context, f QuarantineFilter) ([]Quarantined, int, error) {
 	if cell.API == nil {
 		return nil, 0, cell.Unavailable()
 	}
-	f.Visible = access.ScopeFrom(access.InCluster(ctx, cell.Name)).HostFilter()
+	scope := access.ScopeFrom(access.InCluster(ctx, cell.Name))
+	f.Visible = scope.HostFilter()
+	if feed, err := cell.API.feeds.In(scope); err == nil {
+		bound, cancel := cells.WithPatience(ctx, feed, degradedTimeout)
+		defer cancel()
+		ctx = bound
+	}
 	list, total, err := cell.API.quarantine.Quarantined(ctx, f)
 	if err != nil {
 		return nil, 0, quarantineError(err)

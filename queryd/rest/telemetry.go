@@ -161,7 +161,7 @@ func (a *API) answerPage(c *fiber.Ctx, p params, s *live.State, q history.Query)
 	return w.finishAnswer(c, len(page.Entries))
 }
 
-// historyContext returns a context that bounds the time for history.
+// historyContext returns a context that bounds the time for history and for events, which are read from etcd.
 func (a *API) historyContext(c *fiber.Ctx) (context.Context, context.CancelFunc) {
 	timeout := a.cfg.Timeout
 	if a.feeds.IsBehind() {

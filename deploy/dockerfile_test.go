@@ -61,6 +61,14 @@ for program in ingestd collectd queryd standalone; do : >"$1/`+"${PLATFORMS%/*}-
 	}
 }
 
+// TestDockerfileBuildsForThePlatformThatIsAsked: BuildKit sets the variable only if the file has no default for it.
+func TestDockerfileBuildsForThePlatformThatIsAsked(t *testing.T) {
+	text := readText(t, filepath.Join("docker", "Dockerfile"))
+	if !regexp.MustCompile(`(?m)^ARG TARGETARCH$`).MatchString(text) || strings.Contains(text, "TARGETARCH=") {
+		t.Error("ARG TARGETARCH is missing or has a default, so that every platform has the programs of one")
+	}
+}
+
 // TestDockerfileHasTheToolchainOfTheModule compares the version of its base image with go.mod.
 func TestDockerfileHasTheToolchainOfTheModule(t *testing.T) {
 	toolchain := regexp.MustCompile(`(?m)^toolchain go(\S+)$`).FindStringSubmatch(readText(t, filepath.Join("..", "go.mod")))

@@ -195,3 +195,22 @@ func TestUnfitProgramsAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestTagsAreVersionsOfTheChart: the chart asks for the version of its programs without the v of the repository's tag, and the release
+// workflow packages it so.
+func TestTagsAreVersionsOfTheChart(t *testing.T) {
+	for version, want := range map[string]string{
+		"v0.2.0": "0.2.0", "v1.2.3-rc.1": "1.2.3-rc.1", "v0.0.0-20261201063242-db55a68aabbc+dirty": "0.0.0-20261201063242-db55a68aabbc-dirty", "(devel)": "(devel)",
+	} {
+		if got := (program{version: version}).tag(); got != want {
+			t.Errorf("version %s: got the tag %q, want %q", version, got, want)
+		}
+	}
+	workflow, err := os.ReadFile("../../../.github/workflows/release.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(workflow), `--version "${GITHUB_REF_NAME#v}" --app-version "${GITHUB_REF_NAME#v}"`) {
+		t.Error("the chart is not packaged with the version of the release, without v")
+	}
+}

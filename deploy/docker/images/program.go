@@ -75,5 +75,8 @@ func checkStatic(path string) error {
 	return nil
 }
 
-// tag returns the version as the tag of an image, in which a plus is not allowed.
-func (p program) tag() string { return strings.ReplaceAll(p.version, "+", "-") }
+// tag returns the version as the tag of an image, in which a plus is not allowed. It has no v, like the versions of charts, whose
+// default tag is the version of their programs.
+func (p program) tag() string {
+	return strings.ReplaceAll(strings.TrimPrefix(p.version, "v"), "+", "-")
+}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"telemetry-pipeline/events/eventlog"
@@ -48,7 +49,8 @@ const (
 )
 
 // Run saves a snapshot of the etcd at root, removes snapshots beyond Config.Keep, and writes the name and size of the new one
-// to out. After an error the older ones are as they were.
+// to out. While the disk is full it removes the oldest, but never the newest that is there. After another error the older ones are
+// as they were.
 func Run(ctx context.Context, cfg Config, root eventlog.Config, out io.Writer, lg *slog.Logger) error {
 	if err := cfg.CheckFlags(); err != nil {
 		return err
@@ -64,7 +66,7 @@ func Run(ctx context.Context, cfg Config, root eventlog.Config, out io.Writer, l
 	}
 	defer text.Close()
 	partial := filepath.Join(cfg.Dir, partialName)
-	size, err := writeSnapshot(partial, text)
+	size, err := writeSnapshot(partial, text, func() (bool, error) { return removeOldest(cfg.Dir, out) })
 	if err != nil {
 		return root.ExplainRefusal(fmt.Errorf("saving the snapshot to %s: %w", partial, err))
 	}
@@ -76,14 +78,33 @@ func Run(ctx context.Context, cfg Config, root eventlog.Config, out io.Writer, l
 	return removeOlder(cfg, out)
 }
 
+// roomyWriter writes to a file. While the disk is full it calls makeRoom, which reports whether it freed something.
+type roomyWriter struct {
+	f        *os.File
+	makeRoom func() (bool, error)
+}
+
+func (w roomyWriter) Write(p []byte) (n int, err error) {
+	for {
+		written, err := w.f.Write(p[n:])
+		n += written
+		if !errors.Is(err, syscall.ENOSPC) {
+			return n, err
+		}
+		if freed, failed := w.makeRoom(); failed != nil || !freed {
+			return n, errors.Join(err, failed)
+		}
+	}
+}
+
 // writeSnapshot writes a snapshot to a file, verifies the hash at its end, and returns its size once the disk has it.
-func writeSnapshot(path string, text io.Reader) (size int64, err error) {
+func writeSnapshot(path string, text io.Reader, makeRoom func() (bool, error)) (size int64, err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	if size, err = io.Copy(f, text); err != nil {
+	if size, err = io.Copy(roomyWriter{f, makeRoom}, text); err != nil {
 		return size, err
 	}
 	if err := checkHash(f, size); err != nil {
@@ -111,18 +132,40 @@ func checkHash(f io.ReaderAt, size int64) error {
 	return nil
 }
 
-// removeOlder removes the oldest snapshots beyond Config.Keep. Files of other names stay.
+// listSnapshots returns the paths of the snapshots in a directory, the oldest first. Files of other names are left out.
+func listSnapshots(dir string) ([]string, error) {
+	all, err := filepath.Glob(filepath.Join(dir, namePattern))
+	slices.Sort(all)
+	return all, err
+}
+
+// removeOlder removes the oldest snapshots beyond Config.Keep.
 func removeOlder(cfg Config, out io.Writer) error {
-	all, err := filepath.Glob(filepath.Join(cfg.Dir, namePattern))
+	all, err := listSnapshots(cfg.Dir)
 	if err != nil {
 		return err
 	}
-	slices.Sort(all)
 	for _, path := range all[:max(0, len(all)-cfg.Keep)] {
-		if err := os.Remove(path); err != nil {
-			return fmt.Errorf("removing an old snapshot: %w", err)
+		if err := removeSnapshot(path, out); err != nil {
+			return err
 		}
-		fmt.Fprintf(out, "%s: removed\n", path)
 	}
+	return nil
+}
+
+// removeOldest removes the oldest snapshot unless it is the only one, and reports whether it did.
+func removeOldest(dir string, out io.Writer) (bool, error) {
+	all, err := listSnapshots(dir)
+	if err != nil || len(all) < 2 {
+		return false, err
+	}
+	return true, removeSnapshot(all[0], out)
+}
+
+func removeSnapshot(path string, out io.Writer) error {
+	if err := os.Remove(path); err != nil {
+		return fmt.Errorf("removing an old snapshot: %w", err)
+	}
+	fmt.Fprintf(out, "%s: removed\n", path)
 	return nil
 }

@@ -17,7 +17,7 @@ func TestDamagedSnapshotsAreRefused(t *testing.T) {
 		text []byte
 		ok   bool
 	}{"whole": {whole, true}, "cut": {whole[:len(whole)-1], false}, "damaged": {damaged, false}, "empty": {nil, false}} {
-		if _, err := writeSnapshot(filepath.Join(t.TempDir(), "f"), bytes.NewReader(c.text)); (err == nil) != c.ok {
+		if _, err := writeSnapshot(filepath.Join(t.TempDir(), "f"), bytes.NewReader(c.text), nil); (err == nil) != c.ok {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

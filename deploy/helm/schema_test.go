@@ -87,7 +87,7 @@ func (g schemaMaker) special(path string) jsonSchema {
 		{`^\.global$`, free},
 		{`\.affinity$`, free},
 		{`([aA]nnotations|[lL]abels|\.nodeSelector)$`, texts},
-		{`\.tolerations$|\.clients$|\.extraEgress$|\.parentRefs$`, jsonSchema{"type": "array", "items": free}},
+		{`\.tolerations$|\.clients$|\.etcdClients$|\.extraEgress$|\.parentRefs$`, jsonSchema{"type": "array", "items": free}},
 		{`\.pullSecrets$|\.dnsNames$|\.endpoints$|\.cidrs$`, jsonSchema{"type": "array", "items": jsonSchema{"type": "string"}}},
 		{`\.objectStore\.ports$|\.cells\.ports$`, jsonSchema{"type": "array", "items": jsonSchema{"type": "integer", "minimum": 1, "maximum": 65535}}},
 		{`\.principals$`, jsonSchema{"type": "array", "items": principalSchema()}},

@@ -119,11 +119,14 @@ func TestOptionalKindsNeedTheirAPIOrAValue(t *testing.T) {
 func TestWrongCombinationsAreRefused(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"access: {enabled: false}":                                                       "access.open",
-		"access: {open: true}":                                                           "access.open",
-		"access: {oidc: {issuer: https://i.example.org}}":                                "access.oidc.audience",
-		"etcd: {enabled: false}":                                                         "externalEtcd.endpoints",
-		"etcd: {tls: {mode: existing}}":                                                  "etcd.tls.existing",
+		"access: {enabled: false}":                        "access.open",
+		"access: {open: true}":                            "access.open",
+		"access: {oidc: {issuer: https://i.example.org}}": "access.oidc.audience",
+		"etcd: {enabled: false}":                          "externalEtcd.endpoints",
+		"etcd: {tls: {mode: existing}}":                   "etcd.tls.existing",
+		"access: {existingSecret: p, principals: [{id: a, sha256: aa, roles: [read], scope: \"*\"}]}":                       "access.existingSecret",
+		"nexusStreamer: {persistence: {enabled: true}, autoscaling: {enabled: true}}":                                       "do not go together",
+		"tls: {enabled: true, existingSecret: t}\nhttpRoute: {enabled: true, host: h.example.org, parentRefs: [{name: g}]}": "httpRoute.backendTLS",
 		"tls: {enabled: true}":                                                           "tls.existingSecret",
 		"ingress: {enabled: true}":                                                       "ingress needs host",
 		"httpRoute: {enabled: true, host: a.example.org}":                                "httpRoute.parentRefs",

@@ -22,15 +22,24 @@ const chartPath = "CHART"
 type step struct {
 	command  string
 	gateways int64
+	refused  string // text of the error of a command that has to fail; it makes no revision
 }
+
+// deletion is the begin of a step that removes a StatefulSet and leaves its pods, as docs/DEPLOY.md says under Larger volumes.
+const deletion = "delete statefulset --cascade=orphan "
 
 // releaseSteps returns the commands in order. The second one is the architecture document's own, but for the path.
 func releaseSteps() []step {
 	return []step{
-		{"upgrade --install telemetry-pipeline CHART -f CHART/values-nexus.yaml", 2},
-		{"upgrade telemetry-pipeline CHART -f CHART/values-nexus.yaml", 2},
-		{"upgrade telemetry-pipeline CHART -f CHART/values-nexus.yaml --set nexusGateway.replicaCount=3 --set-string nexusStreamer.env.MAX_UPLOAD_SIZE=209715200", 3},
-		{"rollback telemetry-pipeline 1", 2},
+		{"upgrade --install telemetry-pipeline CHART -f CHART/values-nexus.yaml", 2, ""},
+		{"upgrade telemetry-pipeline CHART -f CHART/values-nexus.yaml", 2, ""},
+		{"upgrade telemetry-pipeline CHART -f CHART/values-nexus.yaml --set nexusGateway.replicaCount=3 --set-string nexusStreamer.env.MAX_UPLOAD_SIZE=209715200", 3, ""},
+		// An autoscaler takes over what runs; there is none here that could change it.
+		{"upgrade telemetry-pipeline CHART -f CHART/values-nexus.yaml --set nexusGateway.autoscaling.enabled=true", 3, ""},
+		{"upgrade telemetry-pipeline CHART -f CHART/values-nexus.yaml --set etcd.persistence.size=50Gi", 3, "Larger volumes"},
+		{"rollback telemetry-pipeline 1", 2, ""},
+		{deletion + release + "-etcd", 2, ""},
+		{"upgrade telemetry-pipeline CHART -f CHART/values-nexus.yaml --set etcd.persistence.size=50Gi --set etcd.initialClusterState=existing", 2, ""},
 	}
 }
 
@@ -46,14 +55,31 @@ func (k *chartCheck) checkRelease(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	go k.cluster.completeJobs(ctx, releaseNamespace)
-	for i, s := range releaseSteps() {
+	revision := 0
+	for _, s := range releaseSteps() {
+		if name, ok := strings.CutPrefix(s.command, deletion); ok {
+			if err := k.cluster.removeStatefulSet(ctx, name); err != nil {
+				return err
+			}
+			k.report.line("done: %s", s.command)
+			continue
+		}
 		args := strings.Fields(strings.ReplaceAll(s.command, chartPath, filepath.ToSlash(k.chart)))
-		if _, err := k.helm.run(ctx, append(args, "--namespace", releaseNamespace, "--timeout", "1m")...); err != nil {
+		_, err := k.helm.run(ctx, append(args, "--namespace", releaseNamespace, "--timeout", "1m")...)
+		switch {
+		case s.refused != "" && (err == nil || !strings.Contains(err.Error(), s.refused)):
+			k.report.fault("helm %s: got %v, want it refused with %q", s.command, err, s.refused)
+			return nil
+		case s.refused != "":
+			k.report.line("refused: helm %s: … %s …", s.command, s.refused)
+		case err != nil:
 			k.report.fault("%v", err)
 			return nil
+		default:
+			revision++
+			k.report.line("done: helm %s", s.command)
 		}
-		k.report.line("done: helm %s", s.command)
-		if err := k.checkStored(ctx, i+1, s.gateways); err != nil {
+		if err := k.checkStored(ctx, revision, s.gateways); err != nil {
 			return err
 		}
 	}
@@ -122,4 +148,14 @@ func (c *cluster) get(ctx context.Context, o *unstructured.Unstructured) (*unstr
 		return c.objects.Resource(mapping.Resource).Namespace(releaseNamespace).Get(ctx, o.GetName(), metav1.GetOptions{})
 	}
 	return c.objects.Resource(mapping.Resource).Get(ctx, o.GetName(), metav1.GetOptions{})
+}
+
+// removeStatefulSet removes a StatefulSet of the release. There are no pods here, and no controller that would remove or orphan them.
+func (c *cluster) removeStatefulSet(ctx context.Context, name string) error {
+	background := metav1.DeletePropagationBackground
+	sets := c.objects.Resource(resource("apps", "v1", "statefulsets")).Namespace(releaseNamespace)
+	if err := sets.Delete(ctx, name, metav1.DeleteOptions{PropagationPolicy: &background}); err != nil {
+		return fmt.Errorf("removing the StatefulSet %s: %w", name, err)
+	}
+	return nil
 }

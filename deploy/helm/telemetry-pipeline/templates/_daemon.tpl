@@ -161,6 +161,19 @@ spec:
   {{- include "tp.podPlacement" . | nindent 2 }}
 {{- end -}}
 
+{{/* Replicas of a daemon. With autoscaling they are the autoscaler's, but an object without the field would be set to one: then they are what
+they are now, and left out of one that is not there. */}}
+{{- define "tp.replicas" -}}
+{{- if not .values.autoscaling.enabled -}}
+replicas: {{ .values.replicaCount }}
+{{- else -}}
+{{- $there := lookup "apps/v1" .kind .root.Release.Namespace (printf "%s-%s" (include "tp.fullname" .root) .component) | default dict -}}
+{{- with dig "spec" "replicas" "" $there -}}
+replicas: {{ . }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "tp.daemonDeployment" -}}
 apiVersion: apps/v1
 kind: Deployment
@@ -168,9 +181,7 @@ metadata:
   name: {{ include "tp.fullname" .root }}-{{ .component }}
   labels: {{- include "tp.labels" . | nindent 4 }}
 spec:
-  {{- if not .values.autoscaling.enabled }}
-  replicas: {{ .values.replicaCount }}
-  {{- end }}
+  {{- include "tp.replicas" . | nindent 2 }}
   revisionHistoryLimit: 5
   # A collector of another model version is ready when it has folded everything again.
   progressDeadlineSeconds: 3600

@@ -82,3 +82,14 @@ affinity: {{- toYaml . | nindent 2 }}
 priorityClassName: {{ . }}
 {{- end }}
 {{- end -}}
+
+{{/* Fails when the volumes of a StatefulSet would change, which Kubernetes refuses without a word about the way. Arguments: root, name, size, value. */}}
+{{- define "tp.volumeKeepsItsSize" -}}
+{{- $there := lookup "apps/v1" "StatefulSet" .root.Release.Namespace .name | default dict -}}
+{{- range dig "spec" "volumeClaimTemplates" list $there -}}
+{{- $size := dig "spec" "resources" "requests" "storage" "" . -}}
+{{- if and $size (ne $size $.size) -}}
+{{- fail (printf "%s is %s, and the StatefulSet %s has volumes of %s, which cannot be changed in place: docs/DEPLOY.md, Larger volumes, has the steps" $.value $.size $.name $size) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}

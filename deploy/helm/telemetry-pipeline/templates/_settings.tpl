@@ -12,6 +12,7 @@ ETCD_KEY: /etc/telemetry/etcd/tls.key
 {{- end }}
 {{- if .Values.access.enabled }}
 {{- if .Values.access.open }}{{ fail "access.open only goes with access.enabled=false: decide for one" }}{{ end }}
+{{- if and .Values.access.existingSecret .Values.access.principals }}{{ fail "access.principals would have no effect beside access.existingSecret: write them into that Secret" }}{{ end }}
 ACCESS_FILE: /etc/telemetry/access/principals
 {{- with .Values.access.oidc.issuer }}
 OIDC_ISSUER: {{ . | quote }}

@@ -53,6 +53,6 @@
 {{- define "tp.egressIssuer" }}
 {{- with .Values.access.oidc.issuer }}
 - ports:
-    - {port: {{ regexFind ":[0-9]+" (trimPrefix "https:" (trimPrefix "http:" .)) | trimPrefix ":" | default "443" }}, protocol: TCP}
+    - {port: {{ regexFind ":[0-9]+" (trimPrefix "https:" (trimPrefix "http:" .)) | trimPrefix ":" | default (ternary "80" "443" (hasPrefix "http://" .)) }}, protocol: TCP}
 {{- end }}
 {{- end }}

@@ -14,3 +14,8 @@ volumeMounts:
   - {name: tls, mountPath: /etc/telemetry/tls, readOnly: true}
   {{- end }}
 {{- end }}
+
+{{/* true if helm test has something to call. */}}
+{{- define "tp.isTested" -}}
+{{- if and .Values.tests.enabled .Values.nexusStreamer.enabled .Values.nexusGateway.enabled .Values.nexusStreamer.service.enabled .Values.nexusGateway.service.enabled -}}true{{- end -}}
+{{- end -}}

@@ -405,6 +405,25 @@ func TestSlowRequestsToTheAdminListenerEnd(t *testing.T) {
 	<-ended
 }
 
+// The cleanup of newAdmin fails the test if the listener does not close in order.
+func TestClientsThatStayDoNotMakeAStopFail(t *testing.T) {
+	var stays net.Conn
+	t.Cleanup(func() { stays.Close() }) // after the listener
+	g := newAdmin(t, "127.0.0.1", true, access.Config{})
+	var err error
+	if stays, err = net.Dial("tcp", g.addr); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(stays, "GET /health HTTP/1.1\r\nHost: localhost\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.Get("http://" + g.addr + "/health") // accepted after the first one
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+}
+
 func TestAdminLogShowsNoToken(t *testing.T) {
 	g := newAdmin(t, "127.0.0.1", true, access.Config{LoginRate: 1e6})
 	parts := []Part{{Name: "broken", Status: func(context.Context) (any, error) { panic("x") }}}

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"net/http"
 	"slices"
 	"time"
 
@@ -44,6 +43,9 @@ func (out *observations) checkPromises(ctx context.Context, c *cluster, head eve
 		checkFolded(out.seen.writes, out.seen.log),
 		out.checkAnswers(),
 	)
+	if out.access {
+		out.verdicts = append(out.verdicts, checkStrangers(out.strangers), out.checkScope(ctx, c))
+	}
 	return nil
 }
 
@@ -51,10 +53,10 @@ func (out *observations) checkPromises(ctx context.Context, c *cluster, head eve
 func (out *observations) checkQueries(ctx context.Context, c *cluster) {
 	stream := streamVerdict()
 	ends := verdict{promise: "what a subscriber has at the end is what REST says", how: "each subscriber's state against /api/v1/gpus of each queryd"}
-	client := &http.Client{Timeout: 10 * time.Second}
+	client := c.secrets.newClient("read", 40*time.Second)
 	var fleets [][]newest
 	for _, d := range c.processesOf("queryd") {
-		answered, err := history(ctx, d.base)
+		answered, err := history(ctx, client, "", d.base)
 		all := checkRecords(d.name, answered, out.ledger.sent, out.ledger.acked)
 		gpus, err2 := getGPUs(ctx, client, d.base)
 		for _, err := range []error{err, err2} {

@@ -9,30 +9,30 @@ import (
 func claim(rev int64) ownerChange {
 	return ownerChange{seenAt: seenAt{rev: rev}, partition: 3, token: rev}
 }
-func release(rev int64) ownerChange { return ownerChange{seenAt: seenAt{rev: rev}, partition: 3} }
-func write(rev int64) written       { return written{seenAt: seenAt{rev: rev}, partition: 3, kind: liveKey} }
+func endOf(rev int64) ownerChange { return ownerChange{seenAt: seenAt{rev: rev}, partition: 3} }
+func write(rev int64) written     { return written{seenAt: seenAt{rev: rev}, partition: 3, kind: liveKey} }
 
 func saved(writer string, token, rev int64) save {
 	return save{writer: writer, partition: 3, token: token, answered: true, accepted: true, rev: rev}
 }
 
 func TestOwnersAreHeldToOneAtATime(t *testing.T) {
-	expect(t, checkOwners([]ownerChange{claim(5), release(8), claim(9)}), "")
+	expect(t, checkOwners([]ownerChange{claim(5), endOf(8), claim(9)}), "")
 	expect(t, checkOwners([]ownerChange{claim(5), claim(9)}), "claimed at revision 9 while token 5 held it")
 	older := claim(9)
 	older.token = 4
-	expect(t, checkOwners([]ownerChange{claim(5), release(8), older}), "token 4 at revision 9 came after token 5")
+	expect(t, checkOwners([]ownerChange{claim(5), endOf(8), older}), "token 4 at revision 9 came after token 5")
 }
 
 func TestWritesNeedAnOwner(t *testing.T) {
-	owners := []ownerChange{claim(5), release(8), claim(11)}
+	owners := []ownerChange{claim(5), endOf(8), claim(11)}
 	expect(t, checkOwned(owners, []written{write(6), write(7), write(12)}), "")
 	expect(t, checkOwned(owners, []written{write(4)}), "written at revision 4, which nobody owned")
 	expect(t, checkOwned(owners, []written{write(6), write(9)}), "written at revision 9, which nobody owned")
 }
 
 func TestAZombiesWriteIsNoticed(t *testing.T) {
-	owners := []ownerChange{claim(5), release(8), claim(9)}
+	owners := []ownerChange{claim(5), endOf(8), claim(9)}
 	refused := saved("collectd-0", 5, 12)
 	refused.accepted = false
 	unseen := save{writer: "collectd-0", partition: 3, token: 5}

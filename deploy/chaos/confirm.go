@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 )
 
@@ -17,8 +16,8 @@ type confirmer struct {
 	client *http.Client
 }
 
-func newConfirmer(bases []string, l *ledger) *confirmer {
-	return &confirmer{bases: bases, ledger: l, client: &http.Client{Timeout: 15 * time.Second}}
+func newConfirmer(c *cluster, l *ledger) *confirmer {
+	return &confirmer{bases: c.baseURLs("queryd"), ledger: l, client: c.secrets.newClient("read", 15*time.Second)}
 }
 
 // confirmUpload asks any queryd for one GPU of an upload at one time.
@@ -38,7 +37,7 @@ func (c *confirmer) confirmUpload(ctx context.Context, u *upload, revision strin
 	var answered []entry
 	if _, err := getData(ctx, c.client, base+"/api/v1/telemetry?"+query.Encode(), &answered); err != nil {
 		c.ledger.recordAnswer("read with ?wait=: " + err.Error())
-		if strings.HasPrefix(err.Error(), "4") {
+		if isFinal(err) {
 			c.ledger.recordFault("%s was acknowledged at %s; %s refused ?wait= for that: %v", u.name, revision, base, err)
 		}
 		return

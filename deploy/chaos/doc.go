@@ -5,9 +5,12 @@
 // the connections to it.
 //
 // A run has five parts. It builds and starts the real programs: three members of etcd, two ingestd, three collectd, two queryd
-// (cluster.go, process.go), each daemon reaching each member through a proxy of its own (proxy.go). A workload runs
-// throughout: uploads (workload.go, uploads.go), subscribers (subscribers.go), readers (readers.go), and an observer
-// that watches every key (observer.go). A schedule made of the seed (schedule.go) injects faults (faults.go). Then
+// (cluster.go, process.go), each daemon reaching each member through a proxy of its own (proxy.go). Listeners have TLS and
+// ask for tokens, etcd has TLS, and users by certificate (secrets.go, authority.go). A workload runs
+// throughout: uploads (workload.go, uploads.go), subscribers (subscribers.go), readers (readers.go), callers without a right (strangers.go),
+// and an observer that watches every key (observer.go). A schedule made of the seed (schedule.go) injects faults (faults.go), while a
+// rolling upgrade exchanges every daemon of the previous release (release.go) for the present one, back, and forward again, and restarts the
+// members of etcd (upgrade_plan.go, upgrade.go). A standalone's data directory goes through the same beside it (directory.go). Then
 // everything heals and comes to rest (quiesce.go). At last all observations are checked (check_*.go, which are pure) and reported
 // (report.go).
 //

@@ -30,6 +30,8 @@ type injected struct {
 type injector struct {
 	c        *cluster
 	observer *observer
+	ledger   *ledger
+	upgrade  *upgrade // nil without one
 	say      func(format string, args ...any)
 
 	tracks map[string]*sync.Mutex // a stop may take longer than planned; the next fault of its track waits
@@ -38,8 +40,8 @@ type injector struct {
 	done []*injected
 }
 
-func newInjector(c *cluster, o *observer, say func(string, ...any)) *injector {
-	in := &injector{c: c, observer: o, say: say, tracks: map[string]*sync.Mutex{}}
+func newInjector(c *cluster, o *observer, l *ledger, u *upgrade, say func(string, ...any)) *injector {
+	in := &injector{c: c, observer: o, ledger: l, upgrade: u, say: say, tracks: map[string]*sync.Mutex{}}
 	for _, t := range faultTracks(time.Second) {
 		in.tracks[t.name] = new(sync.Mutex)
 	}
@@ -51,7 +53,18 @@ func (in *injector) runSchedule(ctx context.Context, plan []fault) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	start := time.Now()
+	var exchanges, others []fault
 	for _, f := range plan {
+		if f.track == upgradeTrack {
+			exchanges = append(exchanges, f)
+		} else {
+			others = append(others, f)
+		}
+	}
+	ofDaemons, ofMembers := splitUpgrade(exchanges)
+	wg.Go(func() { in.runUpgrade(ctx, ofDaemons, start) })
+	wg.Go(func() { in.runUpgrade(ctx, ofMembers, start) })
+	for _, f := range others {
 		if !wait.Sleep(ctx, f.at-time.Since(start)) {
 			return
 		}
@@ -189,7 +202,7 @@ func (in *injector) pickMember(ctx context.Context, target int) int {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	for i, address := range in.c.clients {
-		if s, err := in.c.client.Status(ctx, address); err == nil && s.Leader == s.Header.GetMemberId() {
+		if s, err := in.c.client.Status(ctx, in.c.secrets.scheme()+address); err == nil && s.Leader == s.Header.GetMemberId() {
 			return i
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"telemetry-pipeline/events/wait"
@@ -15,12 +17,14 @@ import (
 
 // buildAll builds the programs into dir.
 func buildAll(ctx context.Context, dir string) error {
-	for name, pkg := range map[string]string{
-		"ingestd": "telemetry-pipeline/ingestd", "collectd": "telemetry-pipeline/collectd", "queryd": "telemetry-pipeline/queryd",
-		"etcd": "go.etcd.io/etcd/server/v3",
-	} {
-		if out, err := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(dir, name), pkg).CombinedOutput(); err != nil {
-			return fmt.Errorf("building %s: %w\n%s", pkg, err, out)
+	const module = "telemetry-pipeline/"
+	ours := []string{"build", "-ldflags=-s -w", "-o", dir + string(filepath.Separator), module + "deploy/standalone"}
+	for _, kind := range daemonKinds() {
+		ours = append(ours, module+kind)
+	}
+	for _, args := range [][]string{ours, {"build", "-ldflags=-s -w", "-o", filepath.Join(dir, "etcd"), "go.etcd.io/etcd/server/v3"}} {
+		if out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput(); err != nil {
+			return fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
 		}
 	}
 	return nil
@@ -35,23 +39,47 @@ func (c *cluster) startAll(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, address := range c.clients {
-		if err := awaitOK(ctx, "http://"+address+"/health"); err != nil {
+	for _, address := range c.health {
+		if err := awaitOK(ctx, http.DefaultClient, address+"/health"); err != nil {
 			return err
 		}
 	}
-	for _, d := range c.daemons {
-		if err := d.startProcess(); err != nil {
+	if err := c.createUsers(ctx); err != nil {
+		return err
+	}
+	for _, kind := range daemonKinds() { // queryd is the last: it may not create the log, and ends where there is none
+		for _, d := range c.processesOf(kind) {
+			if err := d.startProcess(); err != nil {
+				return err
+			}
+		}
+		if err := c.awaitReady(ctx, kind); err != nil {
 			return err
 		}
 	}
-	return c.awaitReady(ctx)
+	return nil
 }
 
-// awaitReady waits until every daemon says that it is.
-func (c *cluster) awaitReady(ctx context.Context) error {
+// createUsers creates the users of etcd and has it refuse everybody else, as the runbook says.
+func (c *cluster) createUsers(ctx context.Context) error {
+	if c.secrets == nil {
+		return nil
+	}
+	args := append([]string{"access", "-enable", "-etcd.endpoints=" + c.config().Endpoints}, c.secrets.etcdFlags(rootUser)...)
+	if out, err := exec.CommandContext(ctx, c.first.program("collectd"), args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("collectd access -enable: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// awaitReady waits until the daemons of some kinds say that they are.
+func (c *cluster) awaitReady(ctx context.Context, kinds ...string) error {
+	client := c.secrets.newClient("admin", 2*time.Second)
 	for _, d := range c.daemons {
-		if err := awaitOK(ctx, d.admin+"/ready"); err != nil {
+		if !slices.Contains(kinds, d.kind) {
+			continue
+		}
+		if err := awaitOK(ctx, client, d.admin+"/ready"); err != nil {
 			return fmt.Errorf("%s is not ready: %w", d.name, err)
 		}
 	}
@@ -83,8 +111,7 @@ func (c *cluster) closeAll() error {
 }
 
 // awaitOK asks until the answer is 200.
-func awaitOK(ctx context.Context, address string) error {
-	client := &http.Client{Timeout: 2 * time.Second}
+func awaitOK(ctx context.Context, client *http.Client, address string) error {
 	last := "no answer"
 	for {
 		if resp, err := client.Get(address); err != nil {

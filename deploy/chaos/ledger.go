@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 )
@@ -11,6 +12,7 @@ type ledger struct {
 	mu      sync.Mutex
 	sent    map[reading]string // every record of which all bytes were sent at least once, with its value
 	acked   map[reading]bool
+	newest  string         // the newest revision of an acknowledgement
 	at      []time.Time    // of the acknowledgements
 	answers map[string]int // how uploads ended, attempt by attempt
 	kinds   map[string]int // acknowledged uploads by kind
@@ -36,9 +38,12 @@ func (l *ledger) sending(u *upload, bytes int) {
 }
 
 // listAcknowledged notes that all of an upload was promised to be kept.
-func (l *ledger) listAcknowledged(u *upload, at time.Time) {
+func (l *ledger) listAcknowledged(u *upload, revision string, at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.newest == "" || numberOf(revision) > numberOf(l.newest) {
+		l.newest = revision
+	}
 	l.at = append(l.at, at)
 	l.kinds[u.kind]++
 	for _, row := range u.rows {
@@ -46,6 +51,20 @@ func (l *ledger) listAcknowledged(u *upload, at time.Time) {
 			l.acked[r] = true
 		}
 	}
+}
+
+// copyAcknowledged returns the readings that are acknowledged by now, and a revision that covers them.
+func (l *ledger) copyAcknowledged() (acked map[reading]bool, newest string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.acked), l.newest
+}
+
+// copySent returns the readings that were sent by now.
+func (l *ledger) copySent() map[reading]string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.sent)
 }
 
 // recordAnswer counts how an attempt ended.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -17,9 +18,11 @@ func main() {
 	flag.DurationVar(&set.duration, "duration", time.Minute, "how long faults are injected")
 	flag.Uint64Var(&set.seed, "seed", 1, "what the schedule and the uploads are made of")
 	flag.DurationVar(&set.ttl, "lease-ttl", 5*time.Second, "lease of the collectors; short, so that it is often lost")
-	flag.Func("only", "kinds of targets, comma-separated: etcd, collectd, ingestd, queryd, network; all when not given", func(text string) error {
+	flag.BoolVar(&set.access, "access", true, "listeners with TLS and tokens, and an etcd with TLS and users; without, everything is open")
+	flag.StringVar(&set.previous, "previous", previousRelease, "commit of the release that the daemons begin with, and are exchanged one by one; empty leaves the rolling upgrade out")
+	flag.Func("only", "kinds of targets, comma-separated: etcd, collectd, ingestd, queryd, network, upgrade; all when not given", func(text string) error {
 		set.only = strings.Split(text, ",")
-		if len(planFaults(0, time.Hour, set.ttl, set.only...)) == 0 {
+		if !slices.Contains(set.only, upgradeTrack) && len(planFaults(0, time.Hour, set.ttl, nil, set.only...)) == 0 {
 			return errors.New("names none of them")
 		}
 		return nil

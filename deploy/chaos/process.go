@@ -47,6 +47,13 @@ func (p *process) startProcess() error {
 	return p.startLocked()
 }
 
+// setProgram exchanges the program that the next start runs.
+func (p *process) setProgram(binary string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.binary = binary
+}
+
 func (p *process) startLocked() error {
 	p.starts++
 	path := filepath.Join(p.logs, fmt.Sprintf("%s.%02d.log", p.name, p.starts))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"sync"
@@ -22,6 +23,7 @@ type proxy struct {
 	ln     net.Listener
 	target string
 	tap    *tap // sees the bytes that pass; may be nil
+	secure *passage
 	wg     sync.WaitGroup
 
 	mu      sync.Mutex
@@ -30,17 +32,29 @@ type proxy struct {
 	conns   map[*link]bool
 }
 
+// passage is the TLS on both sides of a proxy: it shows the daemon the certificate of a member, and the member the certificate of
+// the daemon. nil is plain TCP.
+type passage struct{ server, client *tls.Config }
+
+// wrap returns the two ends of a link as the proxy reads and writes them.
+func (s *passage) wrap(from, to net.Conn) (near, far net.Conn) {
+	if s == nil {
+		return from, to
+	}
+	return tls.Server(from, s.server), tls.Client(to, s.client)
+}
+
 // link is one connection through a proxy.
 type link struct{ from, to net.Conn }
 
 func (l *link) closeLink() { _, _ = l.from.Close(), l.to.Close() } // the effect on the other end is the test
 
-func openProxy(target string, tap *tap) (*proxy, error) {
+func openProxy(target string, tap *tap, secure *passage) (*proxy, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	p := &proxy{ln: ln, target: target, tap: tap, changed: make(chan struct{}), conns: map[*link]bool{}}
+	p := &proxy{ln: ln, target: target, tap: tap, secure: secure, changed: make(chan struct{}), conns: map[*link]bool{}}
 	p.wg.Go(p.acceptLinks)
 	return p, nil
 }
@@ -83,9 +97,10 @@ func (p *proxy) serveLink(from net.Conn) {
 		seen := p.tap.connection()
 		requests, answers = seen.requests, seen.answers
 	}
+	near, far := p.secure.wrap(from, to)
 	var wg sync.WaitGroup
-	wg.Go(func() { p.copy(ctx, to, from, requests); l.closeLink() })
-	p.copy(ctx, from, to, answers)
+	wg.Go(func() { p.copy(ctx, far, near, requests); l.closeLink() })
+	p.copy(ctx, near, far, answers)
 	l.closeLink()
 	cancel()
 	wg.Wait()

@@ -54,7 +54,7 @@ func echoLine(c net.Conn, within time.Duration) error {
 }
 
 func TestWeatherOfAProxy(t *testing.T) {
-	p, err := openProxy(echo(t), nil)
+	p, err := openProxy(echo(t), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestTapSeesGuardsAndAnswers(t *testing.T) {
 		cfg.ListenClientUrls, cfg.AdvertiseClientUrls = at, at
 	})
 	seen := &tap{writer: "collectd-0"}
-	p, err := openProxy(ports[0], seen)
+	p, err := openProxy(ports[0], seen, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,8 +47,7 @@ func awaitOwners(ctx context.Context, o *observer, healed time.Time) (time.Durat
 }
 
 // awaitVisible waits until a queryd answers with everything up to rev.
-func awaitVisible(ctx context.Context, base string, rev events.Revision, late func(error)) error {
-	client := &http.Client{Timeout: 12 * time.Second}
+func awaitVisible(ctx context.Context, client *http.Client, base string, rev events.Revision, late func(error)) error {
 	for {
 		var hosts []any
 		_, err := getData(ctx, client, base+"/api/v1/hosts?wait="+url.QueryEscape(rev.String()), &hosts)
@@ -74,15 +73,19 @@ func awaitSubscribers(ctx context.Context, all []*subscriber, rev int64) error {
 	return nil
 }
 
-// history reads all pages of a queryd.
-func history(ctx context.Context, base string) ([]entry, error) {
-	client := &http.Client{Timeout: 40 * time.Second}
+// Entries of a page of history.
+const (
+	wholePage = 5000
+	smallPage = 500 // for many cursors
+)
+
+// history reads all pages of history of a queryd.
+func history(ctx context.Context, client *http.Client, revision, base string) ([]entry, error) {
 	var all []entry
 	for cursor := ""; ; {
-		var page []entry
-		next, err := getData(ctx, client, base+"/api/v1/telemetry?limit=5000&cursor="+url.QueryEscape(cursor), &page)
+		page, next, err := historyPage(ctx, client, base, revision, cursor, wholePage)
 		if err != nil {
-			return all, fmt.Errorf("reading history of %s: %w", base, err)
+			return all, err
 		}
 		all = append(all, page...)
 		if next == "" {
@@ -90,6 +93,20 @@ func history(ctx context.Context, base string) ([]entry, error) {
 		}
 		cursor = next
 	}
+}
+
+// historyPage reads one page of history, at a revision or later where one is named, and returns where the next one starts.
+func historyPage(ctx context.Context, client *http.Client, base, revision, cursor string, limit int) (page []entry, next string, err error) {
+	query := url.Values{"limit": {strconv.Itoa(limit)}}
+	for name, value := range map[string]string{"cursor": cursor, "wait": revision} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	if next, err = getData(ctx, client, base+"/api/v1/telemetry?"+query.Encode(), &page); err != nil {
+		return nil, "", fmt.Errorf("reading history of %s: %w", base, err)
+	}
+	return page, next, nil
 }
 
 // queueKeys lists the keys of all events.
@@ -110,7 +127,7 @@ func (c *cluster) describeState(d *daemon) string {
 	path := filepath.Join(c.dir, "logs", d.name+"."+strconv.FormatInt(time.Now().Unix(), 10)+".goroutines")
 	var all []byte
 	for _, address := range []string{d.base + "/api/v1/status", d.admin + "/debug/pprof/goroutine?debug=2"} {
-		client := http.Client{Timeout: 2 * time.Second}
+		client := c.secrets.newClient("admin", 2*time.Second)
 		resp, err := client.Get(address)
 		if err != nil {
 			return err.Error()

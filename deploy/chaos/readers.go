@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,6 +17,8 @@ import (
 // reader asks one queryd for the newest readings, over and over.
 type reader struct {
 	name, base string
+	client     *http.Client
+	sees       map[string]bool // the GPUs of its scope; nil is all
 
 	mu       sync.Mutex
 	good     []time.Time // of good answers
@@ -29,10 +32,17 @@ const (
 	readTimeout = 3 * time.Second
 )
 
+// newReaders returns for each queryd a reader of everything, and with access one whose scope is some hosts.
 func newReaders(c *cluster) []*reader {
 	var all []*reader
+	add := func(name, role, base string, sees map[string]bool) {
+		all = append(all, &reader{name: name, base: base, client: c.secrets.newClient(role, readTimeout), sees: sees, bad: map[string]int{}, answered: map[reading]string{}})
+	}
 	for _, d := range c.processesOf("queryd") {
-		all = append(all, &reader{name: d.name, base: d.base, bad: map[string]int{}, answered: map[reading]string{}})
+		add(d.name, "read", d.base, nil)
+		if c.secrets != nil {
+			add(d.name+", some hosts", rackRole, d.base, rackGPUs())
+		}
 	}
 	return all
 }
@@ -48,10 +58,9 @@ type newest struct {
 // readAnswers asks until ctx ends. The time of a GPU's metric must never go back, whichever process answers: every queryd
 // loads at the newest revision and only moves on from there.
 func (r *reader) readAnswers(ctx context.Context) {
-	client := &http.Client{Timeout: readTimeout}
 	times := map[cell]time.Time{}
 	for wait.Sleep(ctx, readPace) {
-		gpus, err := getGPUs(ctx, client, r.base)
+		gpus, err := getGPUs(ctx, r.client, r.base)
 		if ctx.Err() != nil {
 			return
 		}
@@ -70,6 +79,9 @@ func (r *reader) readAnswers(ctx context.Context) {
 
 // checkAnswer checks a GPU's readings.
 func (r *reader) checkAnswer(g *newest, times map[cell]time.Time) {
+	if r.sees != nil && !r.sees[g.ID] {
+		r.wrong = append(r.wrong, fmt.Sprintf("%s: %s is not in its scope", r.name, g.ID))
+	}
 	for metric, at := range g.Times {
 		c := cell{g.ID, metric}
 		if before := times[c]; at.Before(before) {
@@ -91,6 +103,20 @@ func getGPUs(ctx context.Context, client *http.Client, base string) ([]newest, e
 	var gpus []newest
 	_, err := getData(ctx, client, base+"/api/v1/gpus", &gpus)
 	return gpus, err
+}
+
+// refusal is an answer of queryd that has no data.
+type refusal struct {
+	status int
+	code   string
+}
+
+func (r *refusal) Error() string { return fmt.Sprintf("%d %s", r.status, r.code) }
+
+// isFinal reports whether an error is a refusal that would be the same if asked again.
+func isFinal(err error) bool {
+	r, refused := errors.AsType[*refusal](err)
+	return refused && r.status >= 400 && r.status < 500
 }
 
 // getData asks for a page of data and returns where the next one starts.
@@ -121,7 +147,7 @@ func getData(ctx context.Context, client *http.Client, address string, data any)
 		return "", fmt.Errorf("%d, not JSON: %.100s", resp.StatusCode, text)
 	}
 	if !envelope.Success {
-		return "", fmt.Errorf("%d %s", resp.StatusCode, envelope.Code)
+		return "", &refusal{resp.StatusCode, envelope.Code}
 	}
 	return envelope.Next, json.Unmarshal(envelope.Data, data)
 }

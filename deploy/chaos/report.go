@@ -19,14 +19,22 @@ func (out *observations) writeReport() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Chaos, seed %d, %s\n\n", out.seed, out.duration)
 	fmt.Fprintf(&b, "`go run ./deploy/chaos %s`\n\n", out.settings)
-	fmt.Fprintf(&b, "%d members of etcd, %d ingestd, %d collectd, %d queryd; %d partitions, lease TTL %s, %d processors.\n\n",
-		members, ingesters, collectors, queriers, partitions, out.ttl, runtime.NumCPU())
+	fmt.Fprintf(&b, "%d members of etcd, %d ingestd, %d collectd, %d queryd; %d partitions, lease TTL %s, %d processors; %s.\n\n",
+		members, ingesters, collectors, queriers, partitions, out.ttl, runtime.NumCPU(), out.describeAccess())
 	out.writePromises(&b)
 	out.writeNumbers(&b)
 	out.writeFailovers(&b)
+	b.WriteString(out.writeUpgrade())
 	out.writeInjected(&b)
 	out.writeEndings(&b)
 	return b.String()
+}
+
+func (out *observations) describeAccess() string {
+	if out.access {
+		return "listeners with TLS and tokens, etcd with TLS, client certificates and users"
+	}
+	return "everything open"
 }
 
 func (out *observations) writePromises(b *strings.Builder) {

@@ -20,12 +20,16 @@ func (out *observations) runScenario(ctx context.Context, c *cluster, say func(s
 	defer watching.Wait()
 	defer unwatch()
 	watching.Go(func() { o.watchKeys(watch) })
-	out.subscribers, out.readers = newSubscribers(c.baseURLs("queryd")), newReaders(c)
+	out.subscribers, out.readers = newSubscribers(c), newReaders(c)
 	for _, s := range out.subscribers {
 		watching.Go(func() { s.followUpdates(watch) })
 	}
 	for _, r := range out.readers {
 		watching.Go(func() { r.readAnswers(watch) })
+	}
+	out.strangers = newStrangers(c)
+	for _, s := range out.strangers {
+		watching.Go(func() { s.askAgain(watch) })
 	}
 	if err := out.injectFaults(ctx, c, o, say); err != nil {
 		return err
@@ -34,6 +38,9 @@ func (out *observations) runScenario(ctx context.Context, c *cluster, say func(s
 	if err != nil {
 		out.recovery.err = err
 		say("not at rest: %v", err)
+	}
+	if out.upgrade != nil {
+		out.upgrade.comparing.Wait()
 	}
 	unwatch()
 	watching.Wait()
@@ -54,9 +61,9 @@ func (out *observations) injectFaults(ctx context.Context, c *cluster, o *observ
 	defer give()
 	var uploads sync.WaitGroup
 	uploads.Go(func() {
-		newUploader(c.baseURLs("ingestd"), c.baseURLs("queryd"), out.ledger).uploadFiles(sending, finishing, newWorkload(out.seed))
+		newUploader(c, out.ledger).uploadFiles(sending, finishing, newWorkload(out.seed))
 	})
-	in := newInjector(c, o, say)
+	in := newInjector(c, o, out.ledger, out.upgrade, say)
 	in.runSchedule(ctx, out.plan)
 	if !wait.Sleep(ctx, out.duration-time.Since(out.begun)) {
 		return ctx.Err()
@@ -100,7 +107,7 @@ func (out *observations) quiesce(ctx context.Context, c *cluster, o *observer, s
 			s := o.copyState()
 			say("%s has not everything yet: %v; %s; %s", d.name, err, readDelays(&s), c.describeState(d))
 		}
-		if err := awaitVisible(ctx, d.base, head, late); err != nil {
+		if err := awaitVisible(ctx, c.secrets.newClient("read", 12*time.Second), d.base, head, late); err != nil {
 			return head, err
 		}
 		out.recovery.visible[d.name] = time.Since(out.faulty)

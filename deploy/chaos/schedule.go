@@ -10,7 +10,8 @@ import (
 // fault is one entry of the schedule: the thing that happens, its target, its time and its duration.
 type fault struct {
 	at, lasts time.Duration
-	track     string // faults of one track never overlap
+	stops     time.Duration // it takes before that until the target has stopped in order
+	track     string        // faults of one track never overlap
 	kind      string
 	target    int // which of its kind; for members of etcd -1 is the leader
 }
@@ -19,7 +20,7 @@ func (f fault) String() string {
 	return fmt.Sprintf("%6.2fs %-22s target %2d for %4.1fs", f.at.Seconds(), f.kind, f.target, f.lasts.Seconds())
 }
 
-func (f fault) endTime() time.Duration { return f.at + f.lasts }
+func (f fault) endTime() time.Duration { return f.at + f.stops + f.lasts }
 
 // track is a set of targets of which at most one is broken at a time. So at most one member of etcd is away, and of three
 // collectors at most two (one by its track, one by the network's).
@@ -34,7 +35,8 @@ type track struct {
 type kind struct {
 	name   string
 	lasts  [2]time.Duration
-	leader bool // hits the leader of etcd
+	leader bool          // hits the leader of etcd
+	stops  time.Duration // until the target has stopped in order, where that takes long
 }
 
 func ms(n int) time.Duration { return time.Duration(n) * time.Millisecond }
@@ -45,7 +47,7 @@ func faultTracks(ttl time.Duration) []track {
 		{"etcd", members, []kind{
 			{name: "etcd leader killed", lasts: [2]time.Duration{ms(2000), ms(4000)}, leader: true},
 			{name: "etcd member killed", lasts: [2]time.Duration{ms(1500), ms(5000)}},
-			{name: "etcd member restarted", lasts: [2]time.Duration{ms(200), ms(800)}},
+			{name: "etcd member restarted", lasts: [2]time.Duration{ms(200), ms(800)}, stops: memberStop},
 			{name: "etcd leader frozen", lasts: [2]time.Duration{ms(1500), ms(3000)}, leader: true},
 			{name: "compaction forced", lasts: [2]time.Duration{0, 0}},
 		}, [2]time.Duration{ms(2500), ms(5000)}},
@@ -80,9 +82,10 @@ func faultTracks(ttl time.Duration) []track {
 const warmUp = 3 * time.Second
 
 // planFaults makes the faults of a run; every one is healed when the time is over. Each track goes through its kinds in random
-// order, over and over, so that none is left out by chance. only names the tracks to have; without any there are all.
-func planFaults(seed uint64, duration, ttl time.Duration, only ...string) []fault {
-	var all []fault
+// order, over and over, so that none is left out by chance. They keep out of the way of exchanges, which are faults of the result too.
+// only names the tracks to have; without any there are all.
+func planFaults(seed uint64, duration, ttl time.Duration, exchanges []fault, only ...string) []fault {
+	all := slices.Clone(exchanges)
 	for i, t := range faultTracks(ttl) {
 		if len(only) > 0 && !slices.Contains(only, t.name) {
 			continue
@@ -96,10 +99,11 @@ func planFaults(seed uint64, duration, ttl time.Duration, only ...string) []faul
 			}
 			k := bag[0]
 			bag = bag[1:]
-			f := fault{at: at, lasts: randomBetween(rng, k.lasts), track: t.name, kind: k.name, target: rng.IntN(t.targets)}
+			f := fault{at: at, lasts: randomBetween(rng, k.lasts), stops: k.stops, track: t.name, kind: k.name, target: rng.IntN(t.targets)}
 			if k.leader {
 				f.target = leader
 			}
+			f.at = f.yieldTo(exchanges)
 			if f.endTime() > duration {
 				break
 			}

@@ -8,32 +8,39 @@ import (
 
 func TestScheduleOfASeed(t *testing.T) {
 	for seed := range uint64(200) {
-		plan := planFaults(seed, time.Minute, 5*time.Second)
-		if len(plan) < 15 {
-			t.Errorf("seed %d: %d faults in a minute, want at least 15", seed, len(plan))
+		checkSchedule(t, seed, nil)
+		checkSchedule(t, seed, planUpgrade(seed, time.Minute))
+	}
+}
+
+// checkSchedule checks that the faults and exchanges of a minute leave no track out, and overlap on none.
+func checkSchedule(t *testing.T, seed uint64, exchanges []fault) {
+	t.Helper()
+	plan := planFaults(seed, time.Minute, 5*time.Second, exchanges)
+	if len(plan)-len(exchanges) < 15 {
+		t.Errorf("seed %d: %d faults in a minute, want at least 15", seed, len(plan)-len(exchanges))
+	}
+	if !slices.Equal(plan, planFaults(seed, time.Minute, 5*time.Second, exchanges)) {
+		t.Errorf("seed %d gave two schedules", seed)
+	}
+	busy, kinds := map[string]time.Duration{}, map[string]int{}
+	for _, f := range plan {
+		if f.at < busy[f.hits()] || f.at < warmUp || f.endTime() > time.Minute {
+			t.Errorf("seed %d: %s overlaps another of its track, or the end", seed, f)
 		}
-		if !slices.Equal(plan, planFaults(seed, time.Minute, 5*time.Second)) {
-			t.Errorf("seed %d gave two schedules", seed)
-		}
-		busy, kinds := map[string]time.Duration{}, map[string]int{}
-		for _, f := range plan {
-			if f.at < busy[f.track] || f.at < warmUp || f.endTime() > time.Minute {
-				t.Errorf("seed %d: %s overlaps another of its track, or the end", seed, f)
-			}
-			busy[f.track] = f.endTime()
-			kinds[f.track]++
-		}
-		for _, track := range faultTracks(5 * time.Second) {
-			if kinds[track.name] == 0 {
-				t.Errorf("seed %d: nothing happens to %s", seed, track.name)
-			}
+		busy[f.hits()] = f.endTime()
+		kinds[f.track]++
+	}
+	for _, track := range faultTracks(5 * time.Second) {
+		if kinds[track.name] == 0 {
+			t.Errorf("seed %d: nothing happens to %s", seed, track.name)
 		}
 	}
 }
 
 func TestALongRunHasEveryKindOfFault(t *testing.T) {
 	kinds := map[string]bool{}
-	for _, f := range planFaults(1, 3*time.Minute, 5*time.Second) {
+	for _, f := range planFaults(1, 3*time.Minute, 5*time.Second, nil) {
 		kinds[f.kind] = true
 	}
 	for _, track := range faultTracks(5 * time.Second) {

@@ -21,6 +21,7 @@ type subscriber struct {
 	name  string
 	mode  string
 	bases []string // it goes to another one each time
+	sec   *secrets
 
 	mu      sync.Mutex
 	steps   []step
@@ -49,13 +50,14 @@ type cellValue struct {
 // quietLimit ends a connection on which nothing comes; heartbeats come every second.
 const quietLimit = 5 * time.Second
 
-func newSubscribers(bases []string) []*subscriber {
+func newSubscribers(c *cluster) []*subscriber {
+	bases := c.baseURLs("queryd")
 	var all []*subscriber
 	for _, mode := range []string{"latest", "events"} {
 		for i, base := range bases {
-			all = append(all, &subscriber{name: fmt.Sprintf("%s on queryd-%d", mode, i), mode: mode, bases: []string{base}})
+			all = append(all, &subscriber{name: fmt.Sprintf("%s on queryd-%d", mode, i), mode: mode, bases: []string{base}, sec: c.secrets})
 		}
-		all = append(all, &subscriber{name: mode + ", moving between them", mode: mode, bases: bases})
+		all = append(all, &subscriber{name: mode + ", moving between them", mode: mode, bases: bases, sec: c.secrets})
 	}
 	return all
 }
@@ -87,8 +89,8 @@ type frame struct {
 
 // connectOnce follows on one connection until it ends, and returns the token to resume from.
 func (s *subscriber) connectOnce(ctx context.Context, base, token string) string {
-	dialer := websocket.Dialer{HandshakeTimeout: 3 * time.Second}
-	ws, _, err := dialer.DialContext(ctx, strings.Replace(base, "http", "ws", 1)+"/ws", nil)
+	dialer := websocket.Dialer{HandshakeTimeout: 3 * time.Second, TLSClientConfig: s.sec.trust()}
+	ws, _, err := dialer.DialContext(ctx, strings.Replace(base, "http", "ws", 1)+"/ws", s.sec.bearerHeader("read"))
 	if err != nil {
 		return token
 	}
@@ -160,6 +162,11 @@ func revisionOf(token string) int64 {
 	if err != nil || !found {
 		return 0
 	}
+	return numberOf(position)
+}
+
+// numberOf returns the number in the text of a revision, 0 when there is none. Clients must not rely on it.
+func numberOf(position string) int64 {
 	n, err := strconv.ParseInt(position[strings.LastIndexByte(position, '-')+1:], 10, 64)
 	if err != nil {
 		return 0

@@ -32,8 +32,8 @@ const (
 	uploadsAtOnce = 12
 )
 
-func newUploader(bases, queries []string, l *ledger) *uploader {
-	return &uploader{bases: bases, ledger: l, confirm: newConfirmer(queries, l), client: &http.Client{Timeout: uploadTimeout, Transport: &http.Transport{DisableKeepAlives: true}}}
+func newUploader(c *cluster, l *ledger) *uploader {
+	return &uploader{bases: c.baseURLs("ingestd"), ledger: l, confirm: newConfirmer(c, l), client: c.secrets.newClient("ingest", uploadTimeout)}
 }
 
 // uploadFiles sends new files until ctx ends; an upload under way continues until it is acknowledged or patience ends.
@@ -107,6 +107,13 @@ func (u *uploader) tryUpload(ctx context.Context, base string, f *upload, cut bo
 		u.ledger.recordAnswer("answer broken off")
 		return "", again
 	}
+	if now := (accepted{}); f.async && resp.StatusCode == http.StatusAccepted {
+		if err := json.Unmarshal(text, &now); err != nil || now.ID == "" {
+			u.ledger.recordFault("%s: 202 without an id: %.200s", f.name, text)
+			return "", again
+		}
+		return u.followUpload(ctx, f, now.ID), again
+	}
 	return u.checkAnswer(f, cut, resp, text, again)
 }
 
@@ -118,8 +125,8 @@ func (u *uploader) checkAnswer(f *upload, cut bool, resp *http.Response, text []
 	switch {
 	case err != nil:
 		u.ledger.recordFault("%s: %d with a body that is no receipt: %.200s", f.name, resp.StatusCode, text)
-	case resp.StatusCode == http.StatusOK && !cut && r.Success && r.RecordCount == f.listRecords() && r.Rejected == 0 && r.Revision != "":
-		u.ledger.listAcknowledged(f, time.Now())
+	case resp.StatusCode == http.StatusOK && !cut && !f.async && r.Success && r.RecordCount == f.listRecords() && r.Rejected == 0 && r.Revision != "":
+		u.ledger.listAcknowledged(f, r.Revision, time.Now())
 		return r.Revision, 0
 	case resp.StatusCode == http.StatusServiceUnavailable || resp.StatusCode == http.StatusTooManyRequests:
 		seconds, err := strconv.Atoi(resp.Header.Get("Retry-After"))
@@ -157,7 +164,11 @@ func request(ctx context.Context, base string, f *upload, cut bool) (req *http.R
 		body.Truncate(head + f.cutAt)
 		from, sent = io.MultiReader(&body, broken{}), f.cutAt
 	}
-	req, err = http.NewRequestWithContext(ctx, http.MethodPost, base+"/api/v1/csv/upload", from)
+	address := base + "/api/v1/csv/upload"
+	if f.async {
+		address += "?async=true"
+	}
+	req, err = http.NewRequestWithContext(ctx, http.MethodPost, address, from)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -21,5 +21,14 @@ func (v *verdict) addFailure(format string, args ...any) {
 	}
 }
 
+// addVerdicts adds the comparisons of other verdicts to this one.
+func (v *verdict) addVerdicts(others []verdict) {
+	for _, o := range others {
+		v.checked += o.checked
+		v.failed += o.failed
+		v.broken = append(v.broken, o.broken[:min(len(o.broken), maxEvidence-min(maxEvidence, len(v.broken)))]...)
+	}
+}
+
 // ok reports whether the promise held. A promise without an observation did not.
 func (v *verdict) ok() bool { return v.failed == 0 && v.checked > 0 }

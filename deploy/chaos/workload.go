@@ -21,6 +21,7 @@ type upload struct {
 	rows    []row // in the order of the file
 	cutAt   int   // bytes after which the connection breaks at the first attempt; 0 means never
 	once    bool  // not sent again after the cut
+	async   bool  // to be processed in the background
 }
 
 // row is a line of a file: where it ends, and the readings it holds.
@@ -63,11 +64,13 @@ func (w *workload) nextUpload() upload {
 		u = file("new", s)
 	}
 	u.name = fmt.Sprintf("%05d-%s.csv", w.n, u.kind)
-	u.cutAt, u.once = 0, false
+	u.cutAt, u.once, u.async = 0, false, false
 	w.past, w.when = keepFile(w.past, u), keepFile(w.when, s)
 	if w.rng.IntN(6) == 0 {
 		u.cutAt = 1 + w.rng.IntN(len(u.content)-1)
 		u.once = w.rng.IntN(3) == 0
+	} else {
+		u.async = w.rng.IntN(6) == 0
 	}
 	return u
 }

@@ -176,8 +176,10 @@ func (a *API) historyError(ctx context.Context, err error) error {
 	case ctx.Err() != nil && a.feeds.IsBehind():
 		return &Error{http.StatusServiceUnavailable, Unavailable,
 			"history is read from etcd, which does not answer; the latest readings are still served, with their age", err}
-	case errors.Is(err, history.ErrCursor), ctx.Err() != nil:
+	case errors.Is(err, history.ErrCursor):
 		return err
+	case errors.Is(ctx.Err(), context.DeadlineExceeded): // err may be etcd's own word for it
+		return &Error{http.StatusGatewayTimeout, Timeout, "the answer took too long; ask for a shorter range or a smaller limit", err}
 	case errors.Is(err, history.ErrPoints):
 		return &Error{Status: http.StatusBadRequest, Code: BadParameter, Text: history.ErrPoints.Error()}
 	case history.PermanentError(err) != nil:

@@ -8,7 +8,8 @@ import (
 
 // The compact encoding of an event, after its tag. Numbers are varints, texts follow their length:
 //
-//	upload id, appended-at, zone, sequence (16 bytes); then, compressed by zstd, the body:
+//	upload id, appended-at, zone, sequence (16 bytes); a trace context, if there is one (tracecontext.go); then, compressed by
+//	zstd, the body:
 //	texts: count; for each its length plus 1, or the kind of a UUID, which takes 16 bytes; all texts
 //	host
 //	identities: count; each field for all of them; the labels of each
@@ -19,8 +20,8 @@ import (
 //
 // A reference is 0 for "", an odd number for a text of the table, an even one for a word of the vocabulary. Numbers of one kind are
 // beside each other, since most GPUs of a host have the same metrics, and zstd finds what repeats. The columns of one scrape share
-// their times, so these are stored once. The upload id and appended-at are outside of the body, so that the body is a
-// function of the content alone.
+// their times, so these are stored once. The upload id, appended-at and the trace context are outside of the body, so that the
+// body is a function of the content alone.
 //
 // The first form (tagFirstCompact) had each text as it is, references without a vocabulary, and the numbers of a column together.
 
@@ -60,6 +61,7 @@ func (c *Codec) encodeCompact(dst []byte, ev *Event) ([]byte, error) {
 	dst = binary.AppendVarint(dst, int64(ev.AppendedAt))
 	dst = appendText(dst, ev.Zone)
 	dst = append(dst, ev.Sequence[:]...)
+	dst = appendTrace(dst, ev.Trace)
 	return c.zip.EncodeAll(body, dst), nil
 }
 

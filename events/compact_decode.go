@@ -27,6 +27,7 @@ func (c *Codec) readCompact(tag byte, value []byte) (Event, error) {
 	if r.err != nil {
 		return Event{}, r.err
 	}
+	from := readTrace(r.src)
 	buf, _ := c.bodies.Get().(*[]byte)
 	if buf == nil {
 		buf = new([]byte)
@@ -40,7 +41,7 @@ func (c *Codec) readCompact(tag byte, value []byte) (Event, error) {
 		*buf = body
 	}
 	ev, err := c.readBody(tag, body)
-	ev.Upload, ev.AppendedAt, ev.Zone, ev.Sequence = upload, appended, zone, sequence
+	ev.Upload, ev.AppendedAt, ev.Zone, ev.Sequence, ev.Trace = upload, appended, zone, sequence, from
 	return ev, err
 }
 

@@ -17,6 +17,9 @@ type Event struct {
 	Upload     UploadID    // correlation id; not part of the content
 	AppendedAt Timestamp   // set by Append; not part of the content
 
+	// Trace is the trace of the Append that created the event, set by it if it is sampled; not part of the content.
+	Trace TraceContext
+
 	Revision Revision // set when read from the log
 	Key      string   // set when read from the log
 	// Damage is the reason why an event of the log cannot be used (undecodable, overwritten, of an unknown encoding);

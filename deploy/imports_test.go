@@ -34,6 +34,9 @@ const module = "telemetry-pipeline/"
 //
 // Pages of history over several clusters are merged in queryd/cells, which knows neither HTTP nor etcd.
 //
+// Spans are recorded with events/trace by the packages that take in, append, fold, save and push. It knows only OpenTelemetry's API:
+// fiber is in events/trace/fibertrace, the sender of spans in events/trace/otlp, which the daemon opens.
+//
 // deploy/accessmatrix has tests alone, in a binary of their own: they take the time of many requests, and run beside the tests of deploy.
 //
 //	package: the packages that it may import
@@ -47,8 +50,12 @@ events/listen/listentest:
 events/build:
 events/caller:         events/listen
 
+events/trace:         events
+events/trace/fibertrace: events/trace
+events/trace/otlp:    events/trace
+events/trace/otlp/otlptest:
 events/etcd:          events/wait
-events/eventlog:      events events/etcd
+events/eventlog:      events events/etcd events/trace
 events/metric:        events
 events/filter:        events events/metric
 events/access:        events events/filter events/wait events/access/issuer
@@ -58,13 +65,13 @@ events/access/fiberguard: events/access
 events/archive:       events events/cache
 events/archive/manifest: events events/etcd events/eventlog events/archive
 events/archive/archivetest:
-events/eventstest:    events events/eventlog
+events/eventstest:    events events/eventlog events/trace
 
 events/goldentest:
 events/eventstest/model:
 projections:          events
 projections/projectionstest: events projections
-projections/snapshot: events events/cache events/eventlog projections events/etcd events/wait
+projections/snapshot: events events/cache events/eventlog projections events/etcd events/wait events/trace
 
 ingestd/rows:
 ingestd/dialect:      events events/metric ingestd/rows
@@ -80,14 +87,14 @@ ingestd/smiquery:     events events/metric ingestd/rows ingestd/dialect
 ingestd/smiapps:      events events/metric ingestd/rows ingestd/dialect
 ingestd/spool:        events
 ingestd/uploads:      events events/eventlog events/wait
-ingestd/ingest:        events events/build events/eventlog ingestd/unpack ingestd/spool ingestd/uploads events/wait ingestd/answer ingestd/bounds ingestd/intake ingestd/jobs ingestd/pipeline projections projections/snapshot events/listen events/access events/access/fiberguard
+ingestd/ingest:        events events/build events/eventlog ingestd/unpack ingestd/spool ingestd/uploads events/wait ingestd/answer ingestd/bounds ingestd/intake ingestd/jobs ingestd/pipeline projections projections/snapshot events/listen events/access events/access/fiberguard events/trace events/trace/fibertrace
 
 ingestd/answer:       events
 ingestd/bounds:       events projections
 ingestd/intake:       ingestd/answer ingestd/unpack
 ingestd/pipeline:     events events/access events/eventlog events/wait projections ingestd/answer ingestd/bounds ingestd/intake ingestd/unpack ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/dcgmdmon ingestd/scrape ingestd/smidmon ingestd/smiquery ingestd/smiapps ingestd/wide ingestd/grafana ingestd/fleetint
 ingestd/pipeline/pipelinetest: events events/eventlog events/eventstest projections projections/snapshot
-ingestd/jobs:         events/access events/wait ingestd/answer ingestd/intake ingestd/pipeline ingestd/spool ingestd/uploads
+ingestd/jobs:         events events/access events/wait ingestd/answer ingestd/intake ingestd/pipeline ingestd/spool ingestd/uploads events/trace
 ingestd/unpack:
 ingestd/upload:       events/wait events/caller
 ingestd/watch:        ingestd/upload ingestd/rows
@@ -98,7 +105,7 @@ ingestd/program:      deploy/daemon events/caller projections/snapshot ingestd/i
 collectd/partition:   events events/eventlog events/etcd events/wait
 collectd/retain:      events events/eventlog events/archive events/archive/manifest events/wait projections projections/snapshot
 collectd/foreign:     events events/eventlog events/follow events/wait ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/wide
-collectd/collect:     events events/eventlog events/archive events/archive/manifest events/follow events/wait projections projections/snapshot collectd/partition collectd/retain collectd/foreign
+collectd/collect:     events events/eventlog events/archive events/archive/manifest events/follow events/wait projections projections/snapshot collectd/partition collectd/retain collectd/foreign events/trace
 
 collectd/rebuild:     events events/eventlog events/archive events/archive/manifest projections projections/snapshot collectd/partition
 collectd/tail:        events events/eventlog events/follow events/wait events/filter
@@ -111,7 +118,7 @@ collectd:             collectd/program
 
 collectd/program:     deploy/daemon events events/archive events/archive/manifest collectd/backup collectd/collect collectd/etcdusers collectd/rebuild collectd/retain collectd/tail collectd/transfer collectd/join collectd/rebase events/eventlog projections/snapshot
 
-queryd/live:          events events/access events/follow events/wait projections events/filter
+queryd/live:          events events/access events/follow events/wait projections events/filter events/trace
 
 queryd/live/livetest: events projections
 queryd/history:       events events/access events/metric events/archive projections queryd/live
@@ -120,15 +127,15 @@ queryd/journal:       events events/access events/filter
 queryd/cells:         projections queryd/live queryd/history
 queryd/coding:
 queryd/rest:           events events/metric projections queryd/coding queryd/live queryd/history queryd/journal queryd/cells events/access
-queryd/graph:          events events/metric events/wait projections queryd/live queryd/history queryd/cells events/access
-queryd/socket:         events events/wait projections queryd/live events/access events/access/fiberguard
-queryd/query:          events events/build events/wait queryd/cells events/cache events/archive events/archive/manifest projections projections/snapshot queryd/coding queryd/live queryd/history queryd/journal queryd/rest queryd/graph queryd/socket events/listen events/access events/access/fiberguard
+queryd/graph:          events events/metric events/wait projections queryd/live queryd/history queryd/cells events/access events/trace
+queryd/socket:         events events/wait projections queryd/live events/access events/access/fiberguard events/trace
+queryd/query:          events events/build events/wait queryd/cells events/cache events/archive events/archive/manifest projections projections/snapshot queryd/coding queryd/live queryd/history queryd/journal queryd/rest queryd/graph queryd/socket events/listen events/access events/access/fiberguard events/trace events/trace/fibertrace
 queryd:               queryd/program
 
 queryd/program:        queryd/cells deploy/daemon events/access events/archive events/archive/manifest projections/snapshot queryd/query events/eventlog queryd/subscribe events/caller
 queryd/subscribe:      events/wait events/caller
 
-deploy/daemon:         events/build events/listen events/access
+deploy/daemon:         events/build events/listen events/access events/trace events/trace/otlp
 deploy/chaos:         events events/eventlog events/wait projections projections/snapshot
 deploy/simulation:
 deploy/accessmatrix:
@@ -156,7 +163,7 @@ var edges = []struct {
 	{"go.etcd.io/etcd/client", "clients, retries and watches are events/etcd; transactions are written where their keys are known",
 		[]string{"events/etcd", "events/eventlog", "events/eventstest", "events/eventstest/model", "events/archive/manifest", "projections/snapshot", "collectd/partition", "collectd/collect", "collectd/etcdusers", "collectd/foreign", "collectd/rebuild", "collectd/retain", "ingestd/uploads", "deploy/standalone/program", "deploy/chaos", "deploy/peers"}},
 	{"github.com/gofiber/fiber", "HTTP ends at the surfaces",
-		[]string{"events/access/fiberguard", "ingestd/ingest", "queryd/coding", "queryd/rest", "queryd/socket", "queryd/query"}},
+		[]string{"events/access/fiberguard", "events/trace/fibertrace", "ingestd/ingest", "queryd/coding", "queryd/rest", "queryd/socket", "queryd/query"}},
 	{"github.com/valyala/fasthttp", "HTTP ends at the surfaces",
 		[]string{"events/access/fiberguard", "ingestd/ingest", "queryd/query"}},
 	{"github.com/coreos/go-oidc", "tokens of an issuer are one package's business", []string{"events/access/issuer"}},
@@ -175,6 +182,9 @@ var edges = []struct {
 	{"gocloud.dev", "object storage is one package's business", []string{"events/archive"}},
 	{"github.com/klauspost/compress", "stored bytes are known where they are written, and to who checks them by their description",
 		[]string{"events", "events/archive", "projections/snapshot", "deploy/chaos", "ingestd/unpack", "queryd/coding"}},
+	{"go.opentelemetry.io/otel", "spans are one package's business; its sender, its middleware and the error handler of a process are apart",
+		[]string{"events/trace", "events/trace/fibertrace", "events/trace/otlp", "deploy/daemon", "events/eventstest"}},
+	{"go.opentelemetry.io/proto", "the library writes what is sent; a test's receiver reads it", []string{"events/trace/otlp/otlptest"}},
 	{"helm.sh/helm", "charts are rendered by tests of deploy/helm alone", nil},
 	{"filippo.io/age", "what was encrypted for us is opened where bounds are kept", []string{"ingestd/unpack"}},
 }
@@ -182,7 +192,7 @@ var edges = []struct {
 // pure are the packages that must work without a store: among all packages that they import, directly or not, is no etcd
 // client and no gRPC.
 var pure = []string{
-	"events", "events/metric", "events/wait", "events/follow", "events/filter", "events/listen", "events/caller", "projections",
+	"events", "events/trace", "events/metric", "events/wait", "events/follow", "events/filter", "events/listen", "events/caller", "projections",
 	"ingestd/rows", "ingestd/dialect", "ingestd/dcgmlong", "ingestd/dcgmdmon", "ingestd/fleetint", "ingestd/grafana", "ingestd/scrape",
 	"ingestd/smiapps", "ingestd/smidmon", "ingestd/smiquery", "ingestd/wide", "ingestd/unpack", "ingestd/spool", "ingestd/upload", "ingestd/watch",
 	"ingestd/answer", "ingestd/bounds", "ingestd/intake",

@@ -2,6 +2,7 @@ package eventlog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/trace"
 )
 
 const (
@@ -40,11 +42,17 @@ type Appended struct {
 // equals the sent one byte for byte. The value holds the upload and the instant of this Append, which distinguishes
 // it from another sender's equal event.
 //
+// In a sampled trace an Append is a step of it, and the events are stored with its trace context. That is not part of their content:
+// equal events of another trace are in the log already, with the context of the first.
+//
 // Append does not keep the events.
-func (l *Log) Append(ctx context.Context, evs []events.Event) ([]Appended, error) {
+func (l *Log) Append(ctx context.Context, evs []events.Event) (out []Appended, err error) {
 	if len(evs) == 0 {
 		return []Appended{}, nil
 	}
+	ctx, span := trace.StartChild(ctx, "append")
+	span.SetCount("telemetry.events", len(evs))
+	defer func() { span.End(err) }()
 	a := newAppend(len(evs))
 	defer l.commits.leave(a)
 	repeats, err := l.sendAll(ctx, a, evs)
@@ -63,13 +71,13 @@ func (l *Log) Append(ctx context.Context, evs []events.Event) ([]Appended, error
 // sendAll encodes the events and hands them to the committer. It returns the repeated keys, with the index of the first
 // event of each.
 func (l *Log) sendAll(ctx context.Context, a *appending, evs []events.Event) (repeats map[int]int, err error) {
-	now := events.TimestampOf(time.Now())
+	now, from := events.TimestampOf(time.Now()), trace.ContextOf(ctx)
 	seen := make(map[string]int, len(evs))
 	for start := 0; start < len(evs); start += encodeBatch {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		encoded, err := l.encodeEvents(evs[start:min(start+encodeBatch, len(evs))], now)
+		encoded, err := l.encodeEvents(evs[start:min(start+encodeBatch, len(evs))], now, from)
 		if err != nil {
 			return nil, err
 		}
@@ -96,12 +104,12 @@ func (l *Log) sendAll(ctx context.Context, a *appending, evs []events.Event) (re
 }
 
 // encodeEvents returns the keys and values of events, encoded in parallel on all processors if there are many.
-func (l *Log) encodeEvents(evs []events.Event, now events.Timestamp) ([]outgoingEvent, error) {
+func (l *Log) encodeEvents(evs []events.Event, now events.Timestamp, from events.TraceContext) ([]outgoingEvent, error) {
 	out := make([]outgoingEvent, len(evs))
-	encode := func(from, step int) error {
-		for i := from; i < len(evs); i += step {
+	encode := func(first, step int) error {
+		for i := first; i < len(evs); i += step {
 			var err error
-			if out[i], err = l.encodeEvent(&evs[i], now); err != nil {
+			if out[i], err = l.encodeEvent(&evs[i], now, from); err != nil {
 				return err
 			}
 		}
@@ -118,10 +126,18 @@ func (l *Log) encodeEvents(evs []events.Event, now events.Timestamp) ([]outgoing
 	return out, g.Wait()
 }
 
-// encodeEvent returns the stored form of one event.
-func (l *Log) encodeEvent(e *events.Event, now events.Timestamp) (outgoingEvent, error) {
+// encodeEvent returns the stored form of one event. An event that is too large with a trace context is stored without it.
+func (l *Log) encodeEvent(e *events.Event, now events.Timestamp, from events.TraceContext) (outgoingEvent, error) {
+	out, err := l.encodeStamped(e, now, from)
+	if _, tooLarge := errors.AsType[*TooLargeError](err); tooLarge && !from.IsZero() {
+		return l.encodeStamped(e, now, events.TraceContext{})
+	}
+	return out, err
+}
+
+func (l *Log) encodeStamped(e *events.Event, now events.Timestamp, from events.TraceContext) (outgoingEvent, error) {
 	stamped := *e
-	stamped.AppendedAt = now
+	stamped.AppendedAt, stamped.Trace = now, from
 	buf, ok := l.values.Get().(*[]byte)
 	if !ok {
 		buf = new([]byte)

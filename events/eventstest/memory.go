@@ -10,6 +10,7 @@ import (
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/eventlog"
+	"telemetry-pipeline/events/trace"
 )
 
 // Log is the interface common to the log in etcd and the one in memory; *eventlog.Log documents the methods.
@@ -119,7 +120,7 @@ func (l *MemoryLog) Append(ctx context.Context, evs []events.Event) ([]eventlog.
 	if err := l.failBefore(ctx, "append"); err != nil {
 		return nil, err
 	}
-	puts, err := l.encodeEvents(evs)
+	puts, err := l.encodeEvents(evs, trace.ContextOf(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -140,11 +141,11 @@ func (l *MemoryLog) Append(ctx context.Context, evs []events.Event) ([]eventlog.
 	return out, nil
 }
 
-func (l *MemoryLog) encodeEvents(evs []events.Event) ([]storedPut, error) {
+func (l *MemoryLog) encodeEvents(evs []events.Event, from events.TraceContext) ([]storedPut, error) {
 	now := events.TimestampOf(time.Now())
 	puts := make([]storedPut, len(evs))
 	for i, e := range evs {
-		e.AppendedAt = now
+		e.AppendedAt, e.Trace = now, from
 		if last := e.Last(); last.Time().Sub(now.Time()) > 365*24*time.Hour { // the clock of a test's bubble is years behind its records
 			e.AppendedAt = last
 		}

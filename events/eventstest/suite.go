@@ -52,6 +52,7 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		"one revision in one batch":    testWholeRevisions,
 		"ended context":                testEnded,
 		"concurrent appends":           testConcurrent,
+		"trace of an event":            testTrace,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}

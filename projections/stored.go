@@ -28,6 +28,7 @@ type Batch struct {
 	At      events.Revision // position in the projections (an etcd revision; its log is the same)
 	Hosts   []Stored
 	Offsets map[events.Partition]Offsets
+	Trace   events.TraceContext // of the save that stored it, if it is sampled
 
 	Unreadable []Unreadable // values that are missing above
 }

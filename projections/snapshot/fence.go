@@ -11,6 +11,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"telemetry-pipeline/events/trace"
 	"telemetry-pipeline/projections"
 )
 
@@ -80,9 +81,9 @@ func (s *Store) rememberLink(at partitionID, last link) {
 
 // chainTxn returns the transaction of ops that follows last and is refused unless guards hold. It may be committed
 // any number of times.
-func (s *Store) chainTxn(at partitionID, last link, next projections.Offsets, ops []clientv3.Op, guards []clientv3.Cmp) chainedTxn {
+func (s *Store) chainTxn(ctx context.Context, at partitionID, last link, next projections.Offsets, ops []clientv3.Op, guards []clientv3.Cmp) chainedTxn {
 	key := s.keys.offsetKey(at.generation, at.partition)
-	value := s.packOffsets(next, s.txnIDs.nextID())
+	value := s.packOffsets(next, s.txnIDs.nextID(), trace.ContextOf(ctx))
 	follows := clientv3.Compare(clientv3.ModRevision(key), "=", last.rev)
 	return chainedTxn{
 		compares:  append(slices.Clip(guards), follows),

@@ -79,11 +79,45 @@ func goldenOffsets() map[string]projections.Offsets {
 func TestStoredOffsets(t *testing.T) {
 	s := goldenStore()
 	for name, o := range goldenOffsets() {
-		goldentest.CheckWrittenText(t, name, offsetsForm, s.packOffsets(o, "5b0e6c1f9a27d384-2"))
+		goldentest.CheckWrittenText(t, name, offsetsForm, s.packOffsets(o, "5b0e6c1f9a27d384-2", events.TraceContext{}))
 	}
 	goldentest.CheckReadable(t, "offsets", offsetsForm, goldenOffsets(), func(value []byte) (projections.Offsets, error) {
 		return unpackOffsets(stored("offsets", value))
 	})
+}
+
+// TestStoredOffsetsInATrace pins offsets that were stored in a trace. The programs of commit 452ba79, which know no traces, were seen
+// to read testdata/golden/traced.form2.txt as the same offsets.
+func TestStoredOffsetsInATrace(t *testing.T) {
+	from, err := events.ParseTraceContext("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	if err != nil {
+		t.Fatal(err)
+	}
+	model := goldenOffsets()["offsets"]
+	goldentest.CheckWrittenText(t, "traced", offsetsForm, goldenStore().packOffsets(model, "5b0e6c1f9a27d384-2", from))
+	read := func(value []byte) (projections.Offsets, error) {
+		if got := traceOf(value); got != from {
+			t.Errorf("got trace context %q, want %q", got, from)
+		}
+		return unpackOffsets(stored("traced", value))
+	}
+	goldentest.CheckReadableFrom(t, "traced", offsetsForm, offsetsForm, map[string]projections.Offsets{"traced": model}, read)
+}
+
+func TestTracesThatCannotBeReadAreIgnored(t *testing.T) {
+	good := goldenStore().packOffsets(goldenOffsets()["offsets"], "5b0e6c1f9a27d384-2", events.TraceContext{Trace: [16]byte{1}, Span: [8]byte{2}})
+	for _, trace := range []string{"", "00-01", "?", strings.Repeat("0", 1000)} {
+		value := strings.Replace(good, "00-01000000000000000000000000000000-0200000000000000-01", trace, 1)
+		if got := traceOf([]byte(value)); !got.IsZero() {
+			t.Errorf("trace %.20q is read as %v", trace, got)
+		}
+		if got, err := unpackOffsets(stored("offsets", []byte(value))); err != nil || got != goldenOffsets()["offsets"] {
+			t.Errorf("with trace %.20q: offsets are %+v (%v)", trace, got, err)
+		}
+	}
+	if got := traceOf([]byte(`{"version":3,"trace":"00-01000000000000000000000000000000-0200000000000000-01"}`)); !got.IsZero() {
+		t.Errorf("offsets of a later form have the trace %v", got)
+	}
 }
 
 func goldenGenerations() map[string]GenerationInfo {
@@ -205,7 +239,7 @@ func TestTheFirstProgramsRefuseTheOffsets(t *testing.T) {
 			Epoch   string `json:"epoch"`
 			Cluster string `json:"cluster"`
 		}
-		if err := json.Unmarshal([]byte(goldenStore().packOffsets(o, "5b0e6c1f9a27d384-2")), &first); err == nil {
+		if err := json.Unmarshal([]byte(goldenStore().packOffsets(o, "5b0e6c1f9a27d384-2", events.TraceContext{})), &first); err == nil {
 			t.Errorf("%s can be decoded by the first programs: %+v", name, first)
 		}
 	}

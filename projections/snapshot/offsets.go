@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -24,7 +25,8 @@ type offsetsMembers struct {
 	Series  int64              `json:"series"`
 	HotFrom projections.Window `json:"hot_from"`
 	Records int64              `json:"records,omitempty"`
-	TxnID   string             `json:"mark"` // identifies the transaction that wrote the value
+	TxnID   string             `json:"mark"`            // identifies the transaction that wrote the value
+	Trace   string             `json:"trace,omitempty"` // trace context of the transaction, if it is sampled
 }
 
 // offsetsForm1 was written up to model version 1. Epoch and cluster are hexadecimal text, since JSON numbers lose
@@ -91,7 +93,7 @@ func (v offsetsValue) pack() string {
 }
 
 // packOffsets keeps the epoch and cluster of o, which belong to another log if the commit did not change them.
-func (s *Store) packOffsets(o projections.Offsets, txnID string) string {
+func (s *Store) packOffsets(o projections.Offsets, txnID string, from events.TraceContext) string {
 	log := o.Live
 	switch {
 	case log.Number == 0 && o.Series.Number == 0:
@@ -100,7 +102,7 @@ func (s *Store) packOffsets(o projections.Offsets, txnID string) string {
 		log = o.Series
 	}
 	return offsetsValue{offsetsForm, uint64(log.Epoch), log.Cluster,
-		offsetsMembers{Live: o.Live.Number, Series: o.Series.Number, HotFrom: o.HotFrom, Records: o.Records, TxnID: txnID}}.pack()
+		offsetsMembers{Live: o.Live.Number, Series: o.Series.Number, HotFrom: o.HotFrom, Records: o.Records, TxnID: txnID, Trace: from.String()}}.pack()
 }
 
 // unpackOffsets keeps the stored epoch and cluster, so that a reader that continues from them notices another log.
@@ -139,6 +141,19 @@ func (s *Store) offsetsAt(ctx context.Context, g projections.Generation, rev int
 		}
 	}
 	return all, resp.Header.Revision, nil
+}
+
+// traceOf returns the trace context in stored offsets; zero when there is none, or none that can be read.
+func traceOf(value []byte) events.TraceContext {
+	if !bytes.Contains(value, []byte(`"trace":`)) {
+		return events.TraceContext{} // as most
+	}
+	v, err := parseOffsets(value)
+	if err != nil {
+		return events.TraceContext{} // putOffsets reports them as unreadable
+	}
+	from, _ := events.ParseTraceContext(v.Trace) // offsets are as good without it
+	return from
 }
 
 func (s *Store) putOffsets(all map[events.Partition]projections.Offsets, g projections.Generation, kv *mvccpb.KeyValue) error {

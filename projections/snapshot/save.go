@@ -11,6 +11,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/trace"
 	"telemetry-pipeline/projections"
 )
 
@@ -77,7 +78,11 @@ func (p put) byteSize() int {
 // one and all later ones write nothing. ErrStale means that they hold, and that the partition must be loaded again.
 // After any other error some of the commit may be stored, and saving it again does no harm, though it may return
 // ErrStale. Offsets that are behind the stored ones return ErrBackwards.
-func (s *Store) Save(ctx context.Context, g projections.Generation, p events.Partition, c Commit, guards ...clientv3.Cmp) error {
+//
+// In a sampled trace a Save is a step of it, and the offsets are stored with its trace context.
+func (s *Store) Save(ctx context.Context, g projections.Generation, p events.Partition, c Commit, guards ...clientv3.Cmp) (err error) {
+	ctx, span := trace.StartChild(ctx, "save projections")
+	defer func() { span.End(err) }()
 	if err := s.saveCommit(ctx, partitionID{g, p}, c, guards); err != nil {
 		return fmt.Errorf("saving partition %d: %w", p, err)
 	}
@@ -203,7 +208,7 @@ func (s *Store) writeTxn(ctx context.Context, at partitionID, last link, next pr
 		ops[i] = p.txnOp()
 		bytes += p.byteSize()
 	}
-	txn := s.chainTxn(at, last, next, ops, guards)
+	txn := s.chainTxn(ctx, at, last, next, ops, guards)
 	attempts := 0
 	resp, err := retryWrite(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
 		resp, err := txn.commitTo(ctx, s.kv)

@@ -96,6 +96,9 @@ func (s *Store) putChange(b *projections.Batch, hosts map[events.HostID]*project
 		if deleted {
 			return projections.ErrRemoved
 		}
+		if from := traceOf(ev.Kv.Value); !from.IsZero() {
+			b.Trace = from
+		}
 		if b.Offsets == nil {
 			b.Offsets = make(map[events.Partition]projections.Offsets)
 		}

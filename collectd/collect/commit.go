@@ -63,16 +63,19 @@ func withGrace(ctx context.Context, grace time.Duration) (context.Context, conte
 	return longer, func() { stop(); cancel() }
 }
 
-func (f *follower) saveCommit(ctx context.Context, c snapshot.Commit, pace *commitPace) error {
+func (f *follower) saveCommit(ctx context.Context, c snapshot.Commit, pace *commitPace) (err error) {
+	ctx, span := f.startFold(ctx, &c)
+	defer func() { span.End(err) }()
 	f.saveSlot <- struct{}{} // a merge holds it for one transaction at most
 	defer func() { <-f.saveSlot }()
 	start := time.Now()
-	err := f.store.Save(ctx, f.gen, f.partition, c, f.guard.Guard())
+	err = f.store.Save(ctx, f.gen, f.partition, c, f.guard.Guard())
 	took := time.Since(start)
 	if err != nil {
 		return fmt.Errorf("committing partition %d: %w", f.partition, err)
 	}
 	events, bulk := f.state.countFolded()
+	f.logCommit(ctx, &c, took)
 	pace.observeCommit(start.Add(took), took, events, bulk)
 	f.metrics.commits.Inc()
 	f.metrics.commitSeconds.Observe(took.Seconds())

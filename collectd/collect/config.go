@@ -7,6 +7,7 @@ import (
 	"telemetry-pipeline/collectd/partition"
 	"telemetry-pipeline/collectd/retain"
 	"telemetry-pipeline/events/archive"
+	"telemetry-pipeline/events/trace"
 	"telemetry-pipeline/projections"
 )
 
@@ -27,6 +28,8 @@ type Config struct {
 	Sharing partition.Config // how collectors share the partitions
 	Retain  retain.Config    // retention of events and history in etcd
 	Archive *archive.Store   // receives the events that leave the log; nil: there is no archive. It has no flag here
+
+	Tracer *trace.Tracer // records the folds of sampled uploads; nil: none. It has no flag here
 
 	compactionInterval                 time.Duration // for tests
 	quarantineEntries, quarantineBytes int           // bounds of a partition's quarantine, for tests

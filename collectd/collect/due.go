@@ -54,7 +54,9 @@ func (s *state) takeDue(now time.Time, pace *commitPace, all bool) (c snapshot.C
 	}
 	s.quarantine.takeDue(&c, func(id events.HostID) bool { return s.dirty[id] == nil && s.pending[id] == nil })
 	c.Offsets = s.dueOffsets(!isEmpty(c))
-	s.saving = !isEmpty(c)
+	if s.saving = !isEmpty(c); s.saving {
+		s.tracedCommit = s.traced.takeStored(s.dirty)
+	}
 	return c, again
 }
 

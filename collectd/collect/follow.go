@@ -60,6 +60,7 @@ func (f *follower) foldPartition(ctx context.Context) error {
 		return fmt.Errorf("loading partition %d: %w", f.partition, err)
 	}
 	f.state = newState(f.cfg, stored, f.run.goalRevision)
+	f.state.traced.isOn = f.isTraced
 	defer f.metrics.waiting.addState(f.state)()
 	if err := f.loadRetention(ctx); err != nil {
 		return err

@@ -38,6 +38,9 @@ type state struct {
 	events    int64 // folded by this process
 	bulk      bool  // there is much to read: commits are few and large
 
+	traced       tracedFolds
+	tracedCommit tracedCommit // of the commit that is being saved
+
 	quarantine quarantine
 }
 
@@ -121,6 +124,7 @@ func (s *state) applyEvent(ev *events.Event, since int64, apply applyEvent) (pro
 	}
 	h.Host, s.hosts[ev.Host] = next, h
 	s.arrivedAt, s.upload = time.Now(), ev.Upload
+	s.traced.noteFold(ev, s.arrivedAt)
 	s.total += int64(ev.Records() - effect.Refused.Records)
 	s.events++
 	if effect.Live || effect.Identity {

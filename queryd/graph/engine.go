@@ -15,6 +15,7 @@ import (
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/access"
+	"telemetry-pipeline/events/trace"
 	"telemetry-pipeline/queryd/history"
 	"telemetry-pipeline/queryd/live"
 )
@@ -34,8 +35,9 @@ type past interface {
 
 // Config configures the engine. The zero value is the default.
 type Config struct {
-	NoIntrospection bool   // refuse __schema and __type
-	ClusterID       string // in the list of clusters, where there is one
+	NoIntrospection bool          // refuse __schema and __type
+	ClusterID       string        // in the list of clusters, where there is one
+	Tracer          *trace.Tracer // records the pushes of sampled uploads; nil: none
 }
 
 // Engine executes documents. It is safe for concurrent use.

@@ -52,7 +52,9 @@ func (e *Engine) subscribeToSeveral(ctx context.Context, req Request) (iter.Seq[
 	}
 	return func(yield func([]byte) bool) {
 		defer s.close()
-		err := s.follow(ctx, func(u *update) bool { return yield(e.encodeResult(run(&step{update: u}))) })
+		err := s.follow(ctx, func(u *update) bool {
+			return e.pushResult(ctx, u.Message, func() *graphql.Result { return run(&step{update: u}) }, yield)
+		})
 		if err != nil && ctx.Err() == nil {
 			yield(refusalJSON(err))
 		}

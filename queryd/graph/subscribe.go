@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"time"
 
 	"github.com/graphql-go/graphql"
 
@@ -75,11 +76,23 @@ func (e *Engine) streamResults(ctx context.Context, sub *live.Subscription, run 
 			if m.Kind != live.Snapshot && m.Kind != live.Update {
 				continue
 			}
-			if !yield(e.encodeResult(run(m, nil))) {
+			if !e.pushResult(ctx, m, func() *graphql.Result { return run(m, nil) }, yield) {
 				return
 			}
 		}
 	}
+}
+
+// pushResult yields the result for a message, and records that as the push of the traces that led to the message.
+func (e *Engine) pushResult(ctx context.Context, m *live.Message, run func() *graphql.Result, yield func([]byte) bool) (wanted bool) {
+	ctx, push := e.cfg.Tracer.StartLinked(ctx, "push", time.Now(), m.TakeTraces())
+	push.SetText("telemetry.stream", "graphql")
+	defer push.End(nil)
+	wanted = yield(e.encodeResult(run()))
+	if push.IsRecorded() {
+		e.lg.DebugContext(ctx, "pushed", "stream", "graphql", "revision", m.At.Number)
+	}
+	return wanted
 }
 
 // step is the state of a subscription's root field: the first execution fills options from its arguments, later ones

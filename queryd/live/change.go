@@ -12,6 +12,7 @@ type change struct {
 	streamPosition               // of the view after the change (not the State itself: changes outlive it)
 	entries        []*trackedGPU // by (host, id); readings whose changedAt is the position are the ones that changed
 	departures     []departure
+	trace          events.TraceContext // in which the change was stored, if it is sampled
 	bytes          int
 }
 
@@ -29,7 +30,11 @@ func (c *change) messageFor(f *filter) *Message {
 			items = e.appendItems(items, f, c.basePosition())
 		}
 	}
-	return newUpdate(c.streamPosition, items, removedGPUs(c.departures, f))
+	m := newUpdate(c.streamPosition, items, removedGPUs(c.departures, f))
+	if m != nil && !c.trace.IsZero() {
+		m.traces = []events.TraceContext{c.trace}
+	}
+	return m
 }
 
 // matchesFilter reports whether messageFor returns a message.

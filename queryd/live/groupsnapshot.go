@@ -89,7 +89,11 @@ func (e *groupSnapshot) makeUpdate(from position) *Message {
 		items = entry.appendItems(items, e.filter, after)
 	}
 	first := sort.Search(len(s.departures), func(i int) bool { return s.departures[i].at > after })
-	return newUpdate(s.streamPosition, items, removedGPUs(s.departures[first:], e.filter))
+	m := newUpdate(s.streamPosition, items, removedGPUs(s.departures[first:], e.filter))
+	if m != nil {
+		m.traces = s.tracesAfter(after)
+	}
+	return m
 }
 
 func (e *groupSnapshot) makeSnapshot() []*Message {

@@ -2,6 +2,7 @@ package live
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"telemetry-pipeline/events"
@@ -35,6 +36,9 @@ type Message struct {
 	Reason  string // Reset: "compacted", "slow", "epoch", "generation"
 	Resumed bool   // Synced: the stream went on from Options.From
 	Queued  int    // Lag: changes waiting
+
+	traces      []events.TraceContext // Update: see TakeTraces
+	tracesTaken atomic.Bool
 
 	encoded encodings
 }

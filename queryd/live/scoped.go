@@ -210,7 +210,7 @@ func (v *view) selectVisible(b projections.Batch) projections.Batch {
 	if v.scope.IsWhole() {
 		return b
 	}
-	part := projections.Batch{At: b.At, Offsets: b.Offsets}
+	part := projections.Batch{At: b.At, Offsets: b.Offsets, Trace: b.Trace}
 	if v.scope.ByNamespace() {
 		if v.whole != nil {
 			part.Hosts = v.whole.hostsInNamespaces(v.scope, maps.Keys(v.whole.changed))

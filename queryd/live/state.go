@@ -35,6 +35,8 @@ type State struct {
 	departures         []departure // recent departures, ascending by position
 	departuresSince    int64       // departures holds every one after this position
 	leaps              []leap      // positions that this process never had, ascending
+
+	traced []tracedChange // the newest changes that were stored in sampled traces, ascending
 }
 
 // leap is the positions between two views of which the second was loaded. What came and went there is not known here, and a

@@ -112,7 +112,12 @@ func (v *view) applyVisible(b projections.Batch, now time.Time) *change {
 		v.mergeGPU(id, merged)
 	}
 	v.changed = hosts
-	return v.advanceState(b.At, now, merged, hosts)
+	c := v.advanceState(b.At, now, merged, hosts)
+	if !c.isEmpty() {
+		c.trace = b.Trace
+		v.state.noteTrace(b.Trace)
+	}
+	return c
 }
 
 // applyHost replaces a host's stored models and adds the GPUs that this may change to touched.

@@ -9,6 +9,7 @@ import (
 
 	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/events/listen"
+	"telemetry-pipeline/events/trace"
 	"telemetry-pipeline/queryd/live"
 	"telemetry-pipeline/queryd/rest"
 	"telemetry-pipeline/queryd/socket"
@@ -33,7 +34,8 @@ type Config struct {
 	Guard *access.Guard
 	TLS   *listen.TLS
 
-	ClusterID string // in the list of clusters; it has no flag here
+	ClusterID string        // in the list of clusters; it has no flag here
+	Tracer    *trace.Tracer // records requests and pushes; nil: none. It has no flag here
 
 	Live   live.Config
 	REST   rest.Config

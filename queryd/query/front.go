@@ -15,6 +15,7 @@ import (
 	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/events/access/fiberguard"
 	"telemetry-pipeline/events/listen"
+	"telemetry-pipeline/events/trace/fibertrace"
 	"telemetry-pipeline/queryd/coding"
 	"telemetry-pipeline/queryd/live"
 	"telemetry-pipeline/queryd/rest"
@@ -59,7 +60,7 @@ func newFront(cfg Config, lg *slog.Logger) (*front, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg.Socket.Gate = gate
+	cfg.Socket.Gate, cfg.Socket.Tracer = gate, cfg.Tracer
 	s := &front{cfg: cfg, lg: lg, gate: gate, metrics: newMetrics(), started: time.Now()}
 	s.requests, s.endRequests = context.WithCancelCause(context.Background())
 	return s, nil
@@ -100,7 +101,7 @@ func (s *front) newApp(register func(r *fiberguard.Router)) {
 	app.Server().HeaderReceived = bodyLimit
 	app.Server().ExpectHandler = s.answerExpect
 	r := fiberguard.New(app, s.gate)
-	app.Use(s.measureRequest, s.recoverPanic, coding.New().Answer, s.checkRequest, r.Shield)
+	app.Use(fibertrace.Requests(s.cfg.Tracer), s.measureRequest, s.recoverPanic, coding.New().Answer, s.checkRequest, r.Shield)
 	r.Get(access.Public, "/", serveIndex)
 	r.Post(access.Public, uploadPath, s.redirectUpload)
 	register(r)

@@ -61,7 +61,7 @@ func NewGateway(cfg Config, sources []Source, lg *slog.Logger) (*Gateway, error)
 	slices.SortFunc(g.cells, func(a, b *cell) int { return cmp.Compare(a.source.Name, b.source.Name) })
 	g.api = rest.NewGateway(front.cfg.REST, g, front.lg)
 	front.fail, front.endWaits = g.api.Fail, g.endAllWaits
-	if g.engine, err = graph.NewOfSeveral(graph.Config{}, g, front.lg); err != nil {
+	if g.engine, err = graph.NewOfSeveral(graph.Config{Tracer: front.cfg.Tracer}, g, front.lg); err != nil {
 		return nil, err
 	}
 	front.cfg.Socket.Clusters = socketClusters{g}

@@ -10,13 +10,14 @@ import (
 
 	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/events/access/fiberguard"
+	"telemetry-pipeline/events/trace"
 )
 
 // recoverPanic limits a panic to one request, and keeps its text from the client.
 func (s *front) recoverPanic(c *fiber.Ctx) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.lg.Error("request panicked", "path", c.Path(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			s.lg.ErrorContext(c.UserContext(), "request panicked", "path", c.Path(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			c.Response().ResetBody()
 			err = fiber.ErrInternalServerError
 		}
@@ -50,7 +51,7 @@ func (s *front) checkRequest(c *fiber.Ctx) error {
 	if c.Get(fiber.HeaderContentEncoding) != "" && !isUpload(c.Method(), c.Path()) {
 		return fiber.NewError(http.StatusUnsupportedMediaType, "request bodies must not be compressed; leave out Content-Encoding")
 	}
-	c.SetUserContext(s.requests)
+	c.SetUserContext(trace.WithTraceOf(s.requests, c.UserContext()))
 	return c.Next()
 }
 

@@ -31,7 +31,7 @@ func newServices(cfg Config, store store, log log, lg *slog.Logger) (*services, 
 	}
 	store.KeepChunksUpTo(cfg.HistoryCache / 4)
 	past := history.New(seriesReader{store}, lg)
-	engine, err := graph.New(graph.Config{ClusterID: cfg.ClusterID}, hub, past, lg)
+	engine, err := graph.New(graph.Config{ClusterID: cfg.ClusterID, Tracer: cfg.Tracer}, hub, past, lg)
 	if err != nil {
 		return nil, err
 	}

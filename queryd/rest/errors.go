@@ -116,7 +116,7 @@ func fromFiber(e *fiber.Error) *Error {
 func (a *API) Fail(c *fiber.Ctx, err error) error {
 	e := classifyError(err)
 	if e.Status >= http.StatusInternalServerError {
-		a.lg.Error("request failed", "method", c.Method(), "path", c.Path(), "status", e.Status, "code", e.Code, "err", err)
+		a.lg.ErrorContext(c.UserContext(), "request failed", "method", c.Method(), "path", c.Path(), "status", e.Status, "code", e.Code, "err", err)
 	}
 	if e.Status == http.StatusServiceUnavailable && len(c.Response().Header.Peek(fiber.HeaderRetryAfter)) == 0 {
 		c.Set(fiber.HeaderRetryAfter, "1")

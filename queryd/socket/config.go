@@ -5,6 +5,8 @@ import (
 	"errors"
 	"flag"
 	"time"
+
+	"telemetry-pipeline/events/trace"
 )
 
 // Config bounds the server. The zero value of each field means its default.
@@ -23,7 +25,8 @@ type Config struct {
 	// Clusters, if set, provides the live views of several clusters in place of the one.
 	Clusters clusters
 
-	Gate gate // decides who may connect; it is needed
+	Gate   gate          // decides who may connect; it is needed
+	Tracer *trace.Tracer // records the pushes of sampled uploads; nil: none
 
 	// Metric returns a metric's canonical name; nil leaves names unchanged.
 	Metric func(name string) string

@@ -278,7 +278,18 @@ func (s *liveSession) writeMessage(st *stream, m *live.Message) {
 	}
 	st.advanceHeartbeat(m)
 	st.notePosition(m)
+	s.pushFrame(st, m)
+}
+
+// pushFrame sends a message, and records that as the push of the traces that led to it.
+func (s *liveSession) pushFrame(st *stream, m *live.Message) {
+	ctx, push := s.conn.server.cfg.Tracer.StartLinked(s.conn.ctx, "push", time.Now(), m.TakeTraces())
+	push.SetText("telemetry.stream", "live")
+	defer push.End(nil)
 	sendFrame(s.conn, st, m)
+	if push.IsRecorded() {
+		s.conn.server.lg.DebugContext(ctx, "pushed", "stream", "live", "revision", m.At.Number)
+	}
 }
 
 // advanceHeartbeat moves a waiting heartbeat to the position of a message that is sent before it: it must not take

@@ -74,6 +74,11 @@ func (s *Source) Store(g projections.Generation, hosts ...projections.Stored) ev
 	return s.commitBatch(g, projections.Batch{Hosts: hosts})
 }
 
+// StoreTraced is Store in a trace.
+func (s *Source) StoreTraced(g projections.Generation, from events.TraceContext, hosts ...projections.Stored) events.Revision {
+	return s.commitBatch(g, projections.Batch{Hosts: hosts, Trace: from})
+}
+
 // Head returns the position of the last transaction of any generation.
 func (s *Source) Head() events.Revision {
 	s.mu.Lock()

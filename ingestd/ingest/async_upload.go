@@ -51,7 +51,7 @@ func (s *Server) uploadAsync(c *fiber.Ctx, o *answer.Outcome, p pipeline.Paramet
 		o.SumUp("")
 		return s.sendUpload(c, o)
 	}
-	s.background.StartJob(j)
+	s.background.StartJob(c.UserContext(), j)
 	// Another server can report the upload as well when etcd is quick; when it is not, this one can.
 	ctx, cancel := context.WithTimeout(s.waits, time.Second)
 	defer cancel()
@@ -63,7 +63,7 @@ func (s *Server) uploadAsync(c *fiber.Ctx, o *answer.Outcome, p pipeline.Paramet
 		s.responder.closeGently(c)
 	}
 	c.Set(fiber.HeaderLocation, uploadsPath+string(o.ID))
-	s.lg.Info("upload is to be processed in the background", "upload", o.ID, "files", len(stored.Files), "bytes", j.Size())
+	s.lg.InfoContext(c.UserContext(), "upload is to be processed in the background", "upload", o.ID, "files", len(stored.Files), "bytes", j.Size())
 	s.recordAction(c, slog.Int("status", fiber.StatusAccepted), slog.Int("files", len(stored.Files)), slog.Int64("bytes", j.Size()))
 	return c.Status(fiber.StatusAccepted).JSON(asyncResponse{true, string(o.ID), newUploadView(j.Upload(), true)})
 }

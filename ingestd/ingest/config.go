@@ -10,6 +10,7 @@ import (
 
 	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/events/listen"
+	"telemetry-pipeline/events/trace"
 	"telemetry-pipeline/ingestd/bounds"
 	"telemetry-pipeline/ingestd/intake"
 	"telemetry-pipeline/ingestd/pipeline"
@@ -54,6 +55,8 @@ type Config struct {
 	// no flags here: all listeners of a process share them.
 	Guard *access.Guard
 	TLS   *listen.TLS
+
+	Tracer *trace.Tracer // records requests; nil: none. It has no flag here
 
 	// States is where others learn how uploads with ?async=true fare. Nil keeps that in this process. It has no flag.
 	States *uploads.Registry

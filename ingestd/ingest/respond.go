@@ -27,7 +27,7 @@ func (r *responder) answerUpload(c *fiber.Ctx, o *answer.Outcome) error {
 	if err := r.sendOutcome(c, o); err != nil {
 		return err
 	}
-	r.runner.RecordUpload(o, c.Response().StatusCode())
+	r.runner.RecordUpload(c.UserContext(), o, c.Response().StatusCode())
 	return nil
 }
 
@@ -47,7 +47,7 @@ func (r *responder) sendOutcome(c *fiber.Ctx, o *answer.Outcome) error {
 func (r *responder) answerError(c *fiber.Ctx, err error) error {
 	refused := refusalFor(c, err)
 	if refused.Code == answer.CodeInternal {
-		r.lg.Error("request failed", "path", c.Path(), "err", err)
+		r.lg.ErrorContext(c.UserContext(), "request failed", "path", c.Path(), "err", err)
 	}
 	return r.sendFailure(c, refused, answer.Failure{Error: refused.Text, Code: refused.Code})
 }

@@ -20,6 +20,7 @@ import (
 	"telemetry-pipeline/events/access/fiberguard"
 	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/listen"
+	"telemetry-pipeline/events/trace/fibertrace"
 	"telemetry-pipeline/ingestd/answer"
 	"telemetry-pipeline/ingestd/intake"
 	"telemetry-pipeline/ingestd/jobs"
@@ -133,7 +134,7 @@ func New(cfg Config, log eventLog, folded projector, lg *slog.Logger) (*Server, 
 		slots:     s.slots, admission: s.admission, folded: folded, totals: s.totals, lg: lg, guard: gate.Guard, waits: s.waits, waitTimeout: cfg.WaitTimeout,
 	}
 	s.responder = &responder{runner: s.runner, totals: s.totals, lg: lg, ln: &s.ln}
-	s.background = jobs.New(jobs.Config{Spool: cfg.Spool, Workers: cfg.Background, Zone: cfg.Zone}, s.states, s.runner, lg)
+	s.background = jobs.New(jobs.Config{Spool: cfg.Spool, Workers: cfg.Background, Zone: cfg.Zone, Tracer: cfg.Tracer}, s.states, s.runner, lg)
 	s.app = fiber.New(s.appConfig())
 	s.routes = s.addRoutes()
 	return s, nil
@@ -161,7 +162,7 @@ func (s *Server) addRoutes() *fiberguard.Router {
 	s.app.Server().CloseOnShutdown = true
 	s.app.Server().ExpectHandler = s.answerExpect
 	routes := fiberguard.New(s.app, s.gate)
-	s.app.Use(s.recoverPanic, routes.Shield)
+	s.app.Use(fibertrace.Requests(s.cfg.Tracer), s.recoverPanic, routes.Shield)
 	for _, path := range []string{uploadPath, uploadPath + "/:name"} {
 		routes.Post(access.Ingest, path, s.limitClient, s.answerUpload)
 		routes.Put(access.Ingest, path, s.limitClient, s.answerUpload)

@@ -11,6 +11,7 @@ import (
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/access/fiberguard"
+	"telemetry-pipeline/events/trace"
 	"telemetry-pipeline/ingestd/answer"
 	"telemetry-pipeline/ingestd/intake"
 	"telemetry-pipeline/ingestd/jobs"
@@ -37,7 +38,7 @@ func (s *Server) answerUpload(c *fiber.Ctx) error {
 		o.SumUp("")
 	}
 	if p.Wait && o.Ended == nil {
-		o.Ended = pipeline.RecoverToError(func() error { s.runner.AwaitVisible(o); return nil })
+		o.Ended = pipeline.RecoverToError(func() error { s.runner.AwaitVisible(c.UserContext(), o); return nil })
 	}
 	return s.sendUpload(c, o)
 }
@@ -46,6 +47,7 @@ func (s *Server) answerUpload(c *fiber.Ctx) error {
 func (s *Server) setRequestID(c *fiber.Ctx, id events.UploadID) {
 	fiberguard.RequestOf(c).ID = string(id)
 	c.Set(fiber.HeaderXRequestID, string(id))
+	trace.Of(c.UserContext()).SetText("telemetry.upload", string(id))
 }
 
 // sendUpload answers an upload that has ended, and records it.
@@ -93,7 +95,7 @@ func (s *Server) receiveUpload(c *fiber.Ctx, o *answer.Outcome, p pipeline.Param
 	if small {
 		src = &smallSource{src, s.slots, p.Sender.OwnerID()}
 	}
-	s.runner.ProcessUpload(s.uploads, src, p, o)
+	s.runner.ProcessUpload(trace.WithTraceOf(s.uploads, c.UserContext()), src, p, o)
 	if src.Warning() != "" {
 		s.responder.closeGently(c)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/access"
+	"telemetry-pipeline/events/trace"
 	"telemetry-pipeline/ingestd/answer"
 	"telemetry-pipeline/ingestd/pipeline"
 	"telemetry-pipeline/projections/snapshot"
@@ -52,17 +53,21 @@ func (u *uploadRunner) acquireFrom(ctx context.Context, among *slots, places int
 }
 
 // AwaitVisible waits until the records of an upload are visible. The upload has released its slot by then. When that takes
-// too long, or the server stops, the files are stored all the same, and the receipts say so.
-func (u *uploadRunner) AwaitVisible(o *answer.Outcome) {
+// too long, or the server stops, the files are stored all the same, and the receipts say so. Waiting is a step of
+// the request's trace, and does not end with the request.
+func (u *uploadRunner) AwaitVisible(request context.Context, o *answer.Outcome) {
 	stats := o.AcceptedStats()
 	if len(stats.Reached) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(u.waits, u.waitTimeout)
+	ctx, cancel := context.WithTimeout(trace.WithTraceOf(u.waits, request), u.waitTimeout)
 	defer cancel()
+	ctx, span := trace.StartChild(ctx, "wait until visible")
+	defer span.End(nil)
 	if err := u.folded.WaitVisible(ctx, stats.Reached); err != nil {
 		o.MarkNotVisible()
-		u.lg.Warn("waiting for an upload to be visible", "upload", o.ID, "err", err)
+		span.Fail()
+		u.lg.WarnContext(ctx, "waiting for an upload to be visible", "upload", o.ID, "err", err)
 	} else {
 		u.lookInQuarantine(ctx, o, &stats)
 	}
@@ -74,7 +79,7 @@ func (u *uploadRunner) lookInQuarantine(ctx context.Context, o *answer.Outcome, 
 	found, err := u.quarantineOf(ctx, o.ID, stats.Spans, stats.Existing)
 	if err != nil {
 		o.Whole.Warnings = append(o.Whole.Warnings, "everything is stored, but it is not known whether all of it could be folded; see /api/v1/quarantine of the query server")
-		u.lg.Warn("looking for an upload in the quarantine", "upload", o.ID, "err", err)
+		u.lg.WarnContext(ctx, "looking for an upload in the quarantine", "upload", o.ID, "err", err)
 	}
 	o.MarkQuarantined(found)
 }
@@ -119,11 +124,11 @@ func uploadDetail(o *answer.Outcome, status int) []slog.Attr {
 	}
 }
 
-// RecordUpload counts an upload that ended with a status, and writes the log's line of each of its files.
-func (u *uploadRunner) RecordUpload(o *answer.Outcome, status int) {
+// RecordUpload counts an upload that ended with a status, and writes the log's line of each of its files, in the trace of ctx.
+func (u *uploadRunner) RecordUpload(ctx context.Context, o *answer.Outcome, status int) {
 	u.totals.countUpload(status, o)
 	if len(o.Files) == 0 {
-		u.lg.Warn("upload", "upload", o.ID, "status", status, "err", answer.ErrorForLog(o.Err()))
+		u.lg.WarnContext(ctx, "upload", "upload", o.ID, "status", status, "err", answer.ErrorForLog(o.Err()))
 	}
 	for _, t := range o.Files {
 		level := slog.LevelInfo
@@ -135,9 +140,9 @@ func (u *uploadRunner) RecordUpload(o *answer.Outcome, status int) {
 		if t.Err != nil {
 			level, attrs = slog.LevelWarn, append(attrs, slog.Any("err", answer.ErrorForLog(t.Err)))
 		}
-		u.lg.LogAttrs(u.waits, level, "upload", attrs...)
+		u.lg.LogAttrs(ctx, level, "upload", attrs...)
 	}
 	if o.Ended != nil && len(o.Files) > 0 && o.Files[len(o.Files)-1].Err == nil {
-		u.lg.Warn("upload ended before its last file", "upload", o.ID, "files", len(o.Files), "err", answer.ErrorForLog(o.Ended))
+		u.lg.WarnContext(ctx, "upload ended before its last file", "upload", o.ID, "files", len(o.Files), "err", answer.ErrorForLog(o.Ended))
 	}
 }

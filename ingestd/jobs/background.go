@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"telemetry-pipeline/events/trace"
 	"telemetry-pipeline/ingestd/answer"
 	"telemetry-pipeline/ingestd/intake"
 	"telemetry-pipeline/ingestd/pipeline"
@@ -17,7 +18,8 @@ import (
 type Config struct {
 	Spool   spool.Config
 	Workers int
-	Zone    string // of times that name none
+	Zone    string        // of times that name none
+	Tracer  *trace.Tracer // records the uploads that were sent in sampled requests; nil: none
 }
 
 // processor takes uploads in, for a request or a job.
@@ -27,9 +29,9 @@ type processor interface {
 	// ProcessUpload takes in the files of a source and completes the outcome.
 	ProcessUpload(ctx context.Context, src intake.Source, p pipeline.Parameters, o *answer.Outcome)
 	// AwaitVisible waits until the records of an upload are visible, and notes it in the outcome if they are not in time.
-	AwaitVisible(o *answer.Outcome)
+	AwaitVisible(request context.Context, o *answer.Outcome)
 	// RecordUpload counts and logs an upload that ended with a status.
-	RecordUpload(o *answer.Outcome, status int)
+	RecordUpload(ctx context.Context, o *answer.Outcome, status int)
 	// RecordEnd records the end of an upload in the background, of an owner, "" for nobody.
 	RecordEnd(o *answer.Outcome, owner string)
 }
@@ -98,8 +100,12 @@ func (b *Background) adoptEntry(e *spool.Upload) {
 	b.jobs.Go(func() { b.resumeEntry(e) })
 }
 
-// StartJob processes an upload that has just come. When the server is stopping, the next process finds it.
-func (b *Background) StartJob(j *Job) {
+// StartJob processes an upload that has just come, in a trace that links to the request's. When the server is stopping, the next
+// process finds it, and does not know the trace.
+func (b *Background) StartJob(request context.Context, j *Job) {
+	if from := trace.ContextOf(request); !from.IsZero() {
+		j.causes = append(j.causes, from)
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.closed {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/wait"
 	"telemetry-pipeline/ingestd/answer"
 	"telemetry-pipeline/ingestd/pipeline"
@@ -18,6 +19,7 @@ import (
 type Job struct {
 	entry  *spool.Upload
 	handle *uploads.Handle
+	causes []events.TraceContext // of the request, if it was sampled; not changed once the job runs
 }
 
 // maxCrashes is the number of processes that may end in the middle of an upload before it counts as the reason.
@@ -85,12 +87,15 @@ func (b *Background) attemptJob(ctx context.Context, j *Job) *answer.Outcome {
 		return o // of no file
 	}
 	defer leave()
+	ctx, span := b.cfg.Tracer.StartLinked(ctx, "process upload", time.Now(), j.causes)
+	span.SetText("telemetry.upload", string(o.ID))
 	err = pipeline.RecoverToError(func() error { return b.processEntry(ctx, j, o) })
 	if err != nil {
 		o.Ended = err
 		o.SumUp("")
 	}
-	b.uploads.RecordUpload(o, o.Status())
+	b.uploads.RecordUpload(ctx, o, o.Status())
+	span.End(o.Err())
 	return o
 }
 
@@ -145,7 +150,7 @@ func (b *Background) processEntry(ctx context.Context, j *Job, o *answer.Outcome
 	}
 	if p.Wait && o.Ended == nil {
 		leave()
-		b.uploads.AwaitVisible(o)
+		b.uploads.AwaitVisible(ctx, o)
 	}
 	return nil
 }

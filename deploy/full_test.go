@@ -17,11 +17,14 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"telemetry-pipeline/collectd/collect"
 	"telemetry-pipeline/collectd/partition"
 	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
+	"telemetry-pipeline/events/trace"
+	"telemetry-pipeline/events/trace/otlp"
 	"telemetry-pipeline/ingestd/ingest"
 	"telemetry-pipeline/ingestd/spool"
 	"telemetry-pipeline/projections/snapshot"
@@ -30,8 +33,19 @@ import (
 
 // pipeline is the three daemons' parts in this process, on a test's etcd.
 type pipeline struct {
-	t     *testing.T
-	store eventlog.Config
+	t      *testing.T
+	store  eventlog.Config
+	traces tracetest.InMemoryExporter // of the parts' spans; traces that begin in them are not sampled
+}
+
+// tracer returns the tracer of a daemon.
+func (p *pipeline) tracer(daemon string) *trace.Tracer {
+	p.t.Helper()
+	provider, err := otlp.NewRecording(p.t.Context(), otlp.Config{}, otlp.Service{Name: daemon}, &p.traces)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return provider.Tracer()
 }
 
 func (p *pipeline) log() *eventlog.Log { return eventstest.OpenLog(p.t, p.store) }
@@ -61,7 +75,7 @@ func (p *pipeline) run(name string, run func(context.Context) error) {
 
 func (p *pipeline) ingest(marks ingest.Thresholds) string {
 	log := p.log()
-	s, err := ingest.New(ingest.Config{Host: "127.0.0.1", Port: ingest.FreePort, Thresholds: marks, Spool: spool.Config{Dir: p.t.TempDir()}}, log, snapshot.New(p.client(), p.store, log.Facts(), nil), nil)
+	s, err := ingest.New(ingest.Config{Host: "127.0.0.1", Port: ingest.FreePort, Thresholds: marks, Spool: spool.Config{Dir: p.t.TempDir()}, Tracer: p.tracer("ingestd")}, log, snapshot.New(p.client(), p.store, log.Facts(), nil), nil)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -71,7 +85,7 @@ func (p *pipeline) ingest(marks ingest.Thresholds) string {
 
 func (p *pipeline) query() (string, *query.Server) {
 	log := p.log()
-	s, err := query.New(query.Config{Host: "127.0.0.1", Port: query.FreePort}, snapshot.New(p.client(), p.store, log.Facts(), nil), log, nil)
+	s, err := query.New(query.Config{Host: "127.0.0.1", Port: query.FreePort, Tracer: p.tracer("queryd")}, snapshot.New(p.client(), p.store, log.Facts(), nil), log, nil)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -80,7 +94,7 @@ func (p *pipeline) query() (string, *query.Server) {
 }
 
 func (p *pipeline) collect() *collect.Collector {
-	cfg := collect.Config{Sharing: partition.Config{DataDir: p.t.TempDir(), JoinDebounce: 50 * time.Millisecond}}
+	cfg := collect.Config{Sharing: partition.Config{DataDir: p.t.TempDir(), JoinDebounce: 50 * time.Millisecond}, Tracer: p.tracer("collectd")}
 	c, err := collect.Open(cfg, p.store, p.log(), nil)
 	if err != nil {
 		p.t.Fatal(err)

@@ -26,7 +26,7 @@ func (s *settings) registerFlags(fs *flag.FlagSet) {
 }
 
 // buildParts returns the collector on a log, and on an archive if there is one.
-func (s *settings) buildParts(ctx context.Context, _ *daemon.Entrance, lg *slog.Logger) (parts []daemon.Part, err error) {
+func (s *settings) buildParts(ctx context.Context, in *daemon.Entrance, lg *slog.Logger) (parts []daemon.Part, err error) {
 	var opened daemon.Opened
 	defer opened.CloseOn(&err)
 	log, err := eventlog.Open(ctx, s.store, lg)
@@ -40,6 +40,7 @@ func (s *settings) buildParts(ctx context.Context, _ *daemon.Entrance, lg *slog.
 	if s.folding.Archive != nil {
 		opened.Add("archive", s.folding.Archive.Close)
 	}
+	s.folding.Tracer = in.Tracer
 	c, err := collect.Open(s.folding, s.store, log, lg)
 	if err != nil {
 		return nil, err

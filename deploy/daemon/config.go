@@ -7,6 +7,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"telemetry-pipeline/events/trace"
+	"telemetry-pipeline/events/trace/otlp"
 )
 
 // config holds the settings that every process has besides its parts' settings.
@@ -16,6 +19,7 @@ type config struct {
 	logLevel   slog.Level
 	stopBudget time.Duration
 	entrance   entranceConfig
+	traces     otlp.Config
 }
 
 // defaultStopBudget lets a part drain; all of them together stay below a platform's usual grace of 30 s.
@@ -27,6 +31,7 @@ func (c *config) registerFlags(fs *flag.FlagSet) {
 	logLevel(fs, &c.logLevel, slog.LevelInfo)
 	fs.DurationVar(&c.stopBudget, "stop.budget", defaultStopBudget, "how long each part may take to stop")
 	c.entrance.registerFlags(fs)
+	c.traces.Flags(fs)
 }
 
 func logLevel(fs *flag.FlagSet, level *slog.Level, standard slog.Level) {
@@ -42,7 +47,7 @@ func AdminPort(fs *flag.FlagSet, port int) {
 }
 
 func (c *config) newLogger(w io.Writer) *slog.Logger {
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: c.logLevel, ReplaceAttr: withoutSecrets}))
+	return slog.New(trace.LogHandler{Handler: slog.NewJSONHandler(w, &slog.HandlerOptions{Level: c.logLevel, ReplaceAttr: withoutSecrets})})
 }
 
 // withoutSecrets replaces attributes whose names say that they are secrets, wherever they come from.

@@ -87,7 +87,7 @@ func runProcess(ctx context.Context, p process, flags func(*flag.FlagSet), build
 		return 2
 	}
 	lg := own.newLogger(p.stderr).With("process", p.name)
-	err := serveParts(ctx, own, clusterOf(fs), lg, build)
+	err := serveParts(ctx, own, p.name, clusterOf(fs), lg, build)
 	if usage, ok := errors.AsType[*UsageError](err); ok {
 		fmt.Fprintf(p.stderr, "%s: %s\n", p.name, usage.Text)
 		return 2
@@ -101,11 +101,16 @@ func runProcess(ctx context.Context, p process, flags func(*flag.FlagSet), build
 
 // serveParts builds the parts and runs them behind the admin listener, which is up before them so that a
 // platform sees a process that is alive and not ready yet.
-func serveParts(ctx context.Context, own config, cluster string, lg *slog.Logger, build Build) error {
+func serveParts(ctx context.Context, own config, name, cluster string, lg *slog.Logger, build Build) error {
 	in, err := OpenEntrance(own.entrance.access, own.entrance.tls, cluster, lg)
 	if err != nil {
 		return &UsageError{err.Error()}
 	}
+	traces, err := openTraces(ctx, own.traces, name, lg)
+	if err != nil {
+		return err
+	}
+	in.Tracer = traces.Tracer()
 	adm, err := openAdmin(ctx, own, in, lg)
 	if err != nil {
 		return err
@@ -118,6 +123,9 @@ func serveParts(ctx context.Context, own config, cluster string, lg *slog.Logger
 		return errors.Join(err, adm.closeListener())
 	}
 	parts = append(parts, in.Part())
+	if traces != nil {
+		parts = append(parts, Part{Name: "traces", Run: traces.Run}) // last: it sends the spans of the others' ends
+	}
 	if err := adm.attachParts(parts); err != nil {
 		return errors.Join(err, closeAll(parts), adm.closeListener())
 	}

@@ -59,6 +59,7 @@ func TestBadSettingsNameTheirSource(t *testing.T) {
 		{"variable", "HTTP_PORT", nil, map[string]string{"HTTP_PORT": "many"}},
 		{"flag", "http.port", []string{"-http.port=many"}, nil},
 		{"argument", "serve", []string{"serve"}, nil},
+		{"receiver of traces", "otel.exporter.otlp.endpoint", nil, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317"}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -11,13 +11,15 @@ import (
 
 	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/events/listen"
+	"telemetry-pipeline/events/trace"
 )
 
-// Entrance is what all listeners of a process have in common: who may come in, and the certificate they show. The process runs
-// it; parts use it.
+// Entrance is what all listeners of a process have in common: who may come in, the certificate they show, and where their requests
+// are traced. The process runs it; parts use it.
 type Entrance struct {
-	Guard *access.Guard
-	TLS   *listen.TLS // Wrap leaves listeners as they are without a certificate
+	Guard  *access.Guard
+	TLS    *listen.TLS   // Wrap leaves listeners as they are without a certificate
+	Tracer *trace.Tracer // nil: nothing is traced
 }
 
 // entranceConfig configures the entrance.

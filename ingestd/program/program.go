@@ -37,7 +37,7 @@ func Main() {
 			return nil, err
 		}
 		opened.Add("reads", reads.Close)
-		intake.Guard, intake.TLS = in.Guard, in.TLS
+		intake.Guard, intake.TLS, intake.Tracer = in.Guard, in.TLS, in.Tracer
 		intake.States = uploads.New(reads, store, lg)
 		srv, err := ingest.New(intake, log, snapshot.New(reads, store, log.Facts(), lg), lg)
 		if err != nil {

@@ -35,7 +35,7 @@ func (s *settings) buildParts(ctx context.Context, in *daemon.Entrance, lg *slog
 	if err := s.serving.CheckExposed(in.Guard); err != nil {
 		return nil, err
 	}
-	if s.serving.Guard, s.serving.TLS = in.Guard, in.TLS; s.cells.path != "" {
+	if s.serving.Guard, s.serving.TLS, s.serving.Tracer = in.Guard, in.TLS, in.Tracer; s.cells.path != "" {
 		return s.buildGateway(lg)
 	}
 	var opened daemon.Opened

@@ -100,6 +100,9 @@ func (g schemaMaker) special(path string) jsonSchema {
 		{`\.pullPolicy$`, jsonSchema{"enum": []string{"Always", "IfNotPresent", "Never"}}},
 		{`^\.etcd\.tls\.mode$`, jsonSchema{"enum": []string{"generated", "certManager", "existing"}}},
 		{`^\.etcd\.initialClusterState$`, jsonSchema{"enum": []string{"", "new", "existing"}}},
+		{`^\.traces\.protocol$`, jsonSchema{"enum": []string{"http/protobuf", "grpc"}}},
+		{`^\.traces\.ratio$`, jsonSchema{"type": "string", "pattern": `^(0|1|0?\.[0-9]+)$`}},
+		{`^\.traces\.endpoint$`, jsonSchema{"type": "string", "pattern": "^(https?://[^ ]+)?$"}},
 		{`issuerRef\.kind$`, jsonSchema{"enum": []string{"Issuer", "ClusterIssuer"}}},
 		{`^\.monitoring\.\w+\.enabled$`, jsonSchema{"enum": []any{"auto", true, false}}},
 		{`\.quotaBytes$`, jsonSchema{"type": "string", "pattern": "^[0-9]+$"}},
@@ -131,7 +134,22 @@ func (g schemaMaker) makeEnv(program string) jsonSchema {
 			properties[name] = jsonSchema{"type": "string", "description": usage}
 		}
 	}
+	for name, usage := range libraryVariables() {
+		properties[name] = jsonSchema{"type": "string", "description": usage}
+	}
 	return jsonSchema{"type": "object", "additionalProperties": false, "properties": properties}
+}
+
+// libraryVariables returns the variables that the library of traces reads by itself, with their meaning. Headers have tokens, and so no
+// place in a ConfigMap.
+func libraryVariables() map[string]string {
+	return map[string]string{
+		"OTEL_SERVICE_NAME":              "name of the program in its traces, in place of its own",
+		"OTEL_RESOURCE_ATTRIBUTES":       "further attributes of the program in its traces, such as deployment.environment.name=production",
+		"OTEL_EXPORTER_OTLP_CERTIFICATE": "file with the certificates that the receiver of traces may have",
+		"OTEL_EXPORTER_OTLP_COMPRESSION": "gzip: traces are sent compressed",
+		"OTEL_BSP_SCHEDULE_DELAY":        "milliseconds for which finished spans are gathered",
+	}
 }
 
 // variablesOf returns the variables of a program with their meaning, as docs/CONFIG.md has them.
@@ -173,6 +191,11 @@ func TestSchemaRefusesSlips(t *testing.T) {
 		"nexusGateway: {env: {HTTP_PORT: \"8080\"}}":                "HTTP_PORT",
 		"nexusGateway: {env: {ENABLE_CORS: true}}":                  "ENABLE_CORS",
 		"nexusCollector: {env: {ETCD_PASSWORD: geheim}}":            "ETCD_PASSWORD",
+		"nexusGateway: {env: {OTEL_EXPORTER_OTLP_HEADERS: a=b}}":    "OTEL_EXPORTER_OTLP_HEADERS",
+		"nexusGateway: {env: {OTEL_EXPORTER_OTLP_ENDPONT: a}}":      "OTEL_EXPORTER_OTLP_ENDPONT",
+		"traces: {endpoint: collector:4317}":                        "endpoint",
+		"traces: {ratio: \"2\"}":                                    "ratio",
+		"traces: {protocol: http/json}":                             "protocol",
 		"nexusStreamer: {service: {prot: 1}}":                       "prot",
 		"etcd: {replicaCount: 2}":                                   "replicaCount",
 		"etcd: {tls: {mode: none}}":                                 "mode",

@@ -26,6 +26,11 @@ ACCESS_OPEN: "true"
 {{- with .Values.access.trustedProxies }}
 TRUSTED_PROXIES: {{ . | quote }}
 {{- end }}
+{{- with .Values.traces.endpoint }}
+OTEL_EXPORTER_OTLP_ENDPOINT: {{ . | quote }}
+OTEL_EXPORTER_OTLP_PROTOCOL: {{ $.Values.traces.protocol | quote }}
+OTEL_TRACES_SAMPLER_ARG: {{ $.Values.traces.ratio | quote }}
+{{- end }}
 {{- if .Values.tls.enabled }}
 TLS_CERT: /etc/telemetry/tls/tls.crt
 TLS_KEY: /etc/telemetry/tls/tls.key
@@ -123,6 +128,11 @@ ARCHIVE_URL: {{ . | quote }}
 {{- define "tp.secretEnv" -}}
 - name: GOMEMLIMIT
   value: {{ include "tp.goMemoryLimit" .values.resources.limits.memory | quote }}
+{{- with .root.Values.traces.headersSecret }}
+- name: OTEL_EXPORTER_OTLP_HEADERS
+  valueFrom:
+    secretKeyRef: {name: {{ . }}, key: headers}
+{{- end }}
 {{- if and (not .root.Values.etcd.enabled) .root.Values.externalEtcd.passwordSecret }}
 {{- range $name, $key := dict "ETCD_USERNAME" "username" "ETCD_PASSWORD" "password" }}
 - name: {{ $name }}

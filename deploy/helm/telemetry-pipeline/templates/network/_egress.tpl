@@ -50,6 +50,15 @@
     {{- end }}
   {{- end }}
 {{- end }}
+{{/* To the receiver of traces, if there is one. Argument: the environment of a daemon. */}}
+{{- define "tp.egressTraces" }}
+{{- $endpoint := coalesce (get . "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") (get . "OTEL_EXPORTER_OTLP_ENDPOINT") }}
+{{- if and $endpoint (ne (get . "OTEL_SDK_DISABLED") "true") }}
+{{- $port := regexReplaceAll "^https?://(?:\\[[^]]*\\]|[^:/]*)(?::([0-9]+))?(?:/.*)?$" $endpoint "${1}" }}
+- ports:
+    - {port: {{ $port | default (ternary "443" "80" (hasPrefix "https:" $endpoint)) }}, protocol: TCP}
+{{- end }}
+{{- end }}
 {{- define "tp.egressIssuer" }}
 {{- with .Values.access.oidc.issuer }}
 - ports:

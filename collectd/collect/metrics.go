@@ -24,7 +24,7 @@ func newMetrics() *metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	}
-	return &metrics{
+	m := &metrics{
 		waiting:  newWaitingRecords(),
 		events:   counter("collect_events_total", "Events folded; one that is read again after a restart counts again."),
 		records:  counter("collect_records_total", "Records of the events folded."),
@@ -53,6 +53,10 @@ func newMetrics() *metrics {
 			Name: "collect_catchup_lag_revisions", Help: "Revisions behind the head when catching up.", Buckets: prometheus.ExponentialBuckets(1, 10, 7),
 		}),
 	}
+	for _, reason := range []string{overwritten, unknownEncoding, undecodable, panicked, missing, oversized} {
+		m.quarantined.WithLabelValues(reason) // begins with 0, so that the first event is an increase
+	}
+	return m
 }
 
 // Metrics registers the metrics of the collector and of the parts that Open made for it.

@@ -15,7 +15,7 @@ func newMetrics() metrics {
 	gauge := func(name, help string) prometheus.Gauge {
 		return prometheus.NewGauge(prometheus.GaugeOpts{Name: "partition_" + name, Help: help})
 	}
-	return metrics{
+	m := metrics{
 		claims:  gauge("claims_held", "Partitions that this collector owns, of all generations that it works on."),
 		members: gauge("members_alive", "Collectors of this model version that are alive, this one included."),
 		unowned: gauge("partitions_unowned", "Partitions that no collector owns, of all generations that this one works on."),
@@ -24,6 +24,10 @@ func newMetrics() metrics {
 		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "partition_claims_ended_total", Help: "Claims ended, by cause (lost, moved, stopping, returned)."}, []string{"cause"}),
 	}
+	for _, cause := range []string{"lost", "moved", "stopping", "returned"} {
+		m.ended.WithLabelValues(cause) // begins with 0, so that the first end is an increase
+	}
+	return m
 }
 
 // Metrics registers the metrics of this collector's ownership; call it once.

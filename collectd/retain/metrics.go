@@ -44,7 +44,7 @@ func newMetrics() *metrics {
 	perPartition := func(name, help string) *prometheus.GaugeVec {
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"partition"})
 	}
-	return &metrics{
+	m := &metrics{
 		objects:        counter("retain_archived_objects_total", "Objects written to the archive, merged ones not counted."),
 		events:         newReadableCounter("retain_archived_events_total", "Events archived."),
 		records:        newReadableCounter("retain_archived_records_total", "Records of the events archived."),
@@ -67,6 +67,9 @@ func newMetrics() *metrics {
 			Name: "retain_object_seconds", Help: "Time to write and list what belongs to one entry.", Buckets: prometheus.ExponentialBuckets(0.01, 2, 12),
 		}, []string{"step"}),
 	}
+	m.seconds.WithLabelValues("write")
+	m.seconds.WithLabelValues("merge")
+	return m
 }
 
 // Metrics registers the keeper's metrics; call it once.

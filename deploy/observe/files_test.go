@@ -14,7 +14,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-var update = flag.Bool("update", false, "write deploy/grafana/*.json again")
+var update = flag.Bool("update", false, "write deploy/grafana/*.json and the table of docs/OPERATE.md again")
 
 func dashboards() map[string]*Dashboard {
 	return map[string]*Dashboard{"pipeline": Pipeline(), "fleet": Fleet()}

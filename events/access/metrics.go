@@ -15,7 +15,7 @@ type metrics struct {
 }
 
 func newMetrics(g *Guard) *metrics {
-	return &metrics{
+	m := &metrics{
 		open: prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "access_open", Help: "1 if callers need no credentials, else 0."}, func() float64 {
 			if g.IsOpen() {
 				return 1
@@ -27,6 +27,10 @@ func newMetrics(g *Guard) *metrics {
 		refusals:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "access_refusals_total", Help: "Requests refused, by the reason."}, []string{"code"}),
 		fileFailures: prometheus.NewCounter(prometheus.CounterOpts{Name: "access_file_failures_total", Help: "Looks at the file of principals that failed; its last good version is kept."}),
 	}
+	for _, code := range []Code{Unauthenticated, Forbidden, CrossSite, WrongHost, BadRequest, TooManyRequests, Unavailable} {
+		m.refusals.WithLabelValues(string(code)) // begins with 0, so that the first refusal is an increase
+	}
+	return m
 }
 
 // Metrics registers the metrics of the guard.

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"net/http"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"telemetry-pipeline/ingestd/answer"
+	"telemetry-pipeline/ingestd/pipeline"
 )
 
 // totals count the server's work since it started; status and metrics read the same numbers.
@@ -26,7 +28,7 @@ type totals struct {
 }
 
 func newTotals() *totals {
-	return &totals{
+	t := &totals{
 		byStatus: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ingest_uploads_total", Help: "Uploads answered, by HTTP status.",
 		}, []string{"status"}),
@@ -44,6 +46,27 @@ func newTotals() *totals {
 		dialectRows: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ingest_dialect_rows_total", Help: "Rows read, by the dialect of their file.",
 		}, []string{"dialect"}),
+	}
+	t.createSeries()
+	return t
+}
+
+// createSeries creates the series of labels whose values are known, so that they begin with 0 and the first event is an increase.
+func (t *totals) createSeries() {
+	for _, class := range []string{"2xx", "4xx", "5xx"} {
+		t.uploadSeconds.WithLabelValues(class)
+	}
+	for _, g := range pipeline.Grammars() {
+		t.dialectRows.WithLabelValues(g.Name)
+	}
+	for _, status := range []int{http.StatusOK, http.StatusInternalServerError, http.StatusServiceUnavailable} {
+		t.byStatus.WithLabelValues(strconv.Itoa(status))
+	}
+	for _, code := range []string{
+		answer.CodeTooManyRequests, answer.CodeTooManyRecords, answer.CodeTooManyUploads, answer.CodeCollectorsBehind,
+		answer.CodeLogFull, answer.CodeLogNearlyFull, answer.CodeLogSlow, answer.CodeLogUnavailable, answer.CodeStopping,
+	} {
+		t.refused.WithLabelValues(code)
 	}
 }
 

@@ -7,11 +7,17 @@ import (
 )
 
 func newOperations() *prometheus.CounterVec {
-	return prometheus.NewCounterVec(prometheus.CounterOpts{
+	operations := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "graph_operations_total",
 		Help: "GraphQL operations by kind (query, mutation, subscription, unknown) and result: ok, errors (some field failed), " +
 			"refused (nothing was executed) or unanswered (by no fault of the request). A subscription counts when it begins.",
 	}, []string{"operation", "result"})
+	for _, kind := range []string{"query", "mutation", "subscription", "unknown"} {
+		for _, result := range []string{"ok", "errors", "refused", "unanswered"} {
+			operations.WithLabelValues(kind, result) // begins with 0, so that the first one is an increase
+		}
+	}
+	return operations
 }
 
 // Metrics registers the engine's metrics; call it once.

@@ -28,7 +28,7 @@ func newMetrics(h *Hub) metrics {
 	gauge := func(name, help string, of func(*State) float64) prometheus.GaugeFunc {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return of(h.State()) })
 	}
-	return metrics{
+	m := metrics{
 		subscribers: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "live_subscribers", Help: "Subscriptions that are open."}, []string{"mode"}),
 		changes: counter("live_changes_total", "Stored changes that changed a reading."),
@@ -52,6 +52,13 @@ func newMetrics(h *Hub) metrics {
 			return time.Since(s.asOf).Seconds()
 		}),
 	}
+	for _, mode := range []Mode{LatestMode, EventsMode} {
+		m.subscribers.WithLabelValues(string(mode))
+	}
+	for _, reason := range []string{ResetCompacted, ResetSlow, ResetEpoch, ResetGeneration} {
+		m.resets.WithLabelValues(reason) // begins with 0, so that the first reset is an increase
+	}
+	return m
 }
 
 // Metrics registers the hub's metrics; call it once.

@@ -1,6 +1,10 @@
 package socket
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // metrics is one server's metrics.
 type metrics struct {
@@ -15,7 +19,7 @@ func newMetrics() metrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
-	return metrics{
+	m := metrics{
 		connections: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "socket_connections", Help: "WebSocket connections that are open."}, []string{"protocol"}),
 		messages: counter("socket_messages_total", "WebSocket messages.", "protocol", "direction"),
@@ -23,6 +27,28 @@ func newMetrics() metrics {
 		refused:  counter("socket_refused_total", "Upgrades that were refused.", "reason"),
 		closed: counter("socket_closed_total",
 			"WebSocket connections that ended, by what ended them: the close code that was sent, gone or stuck.", "protocol", "cause"),
+	}
+	m.createSeries()
+	return m
+}
+
+// createSeries creates the series of labels whose values are known, so that they begin with 0.
+func (m *metrics) createSeries() {
+	for _, protocol := range []string{liveProtocol, graphqlProtocol} {
+		m.connections.WithLabelValues(protocol)
+		m.messages.WithLabelValues(protocol, "in")
+		m.sentCounters(protocol)
+		m.closed.WithLabelValues(protocol, "gone")
+		m.closed.WithLabelValues(protocol, "stuck")
+		for _, code := range []int{
+			codeTooMany, codeInvalidText, codeCrashed, codeRestart, codeSlow, codeBadMessage, codeUnauthorized, codeSubprotocol,
+			codeTimeout, codeDuplicate, codeTooOften, codeInternal,
+		} {
+			m.closed.WithLabelValues(protocol, strconv.Itoa(code))
+		}
+	}
+	for _, why := range []refusal{stopping, tooMany, tooManyIP} {
+		m.refused.WithLabelValues(string(why))
 	}
 }
 

@@ -35,7 +35,7 @@ type stack struct {
 }
 
 // openEntrance returns the entrance of a process in open mode.
-func openEntrance(t *testing.T) *daemon.Entrance {
+func openEntrance(t testing.TB) *daemon.Entrance {
 	t.Helper()
 	in, err := daemon.OpenEntrance(access.Config{}, listen.TLSConfig{}, "", nil)
 	if err != nil {

@@ -20,6 +20,8 @@ const module = "telemetry-pipeline/"
 //
 // The build of a program is read in one place, events/build, and shown by status answers, --version and a metric.
 //
+// Secrets are left out of logs by one package, events/redact: the log of a process and the audit log's file are made in two.
+//
 // The users of etcd get rights by key ranges: collectd/etcdusers knows the range of the log, and of the one kind of key that
 // queryd writes, which is of projections/snapshot.
 // What a sender may upload is checked where records are, in the pipeline, and jobs keep it with the uploads of the background.
@@ -48,6 +50,7 @@ events/cache:
 events/listen:        events/wait
 events/listen/listentest:
 events/build:
+events/redact:
 events/caller:         events/listen
 
 events/trace:         events
@@ -58,7 +61,7 @@ events/etcd:          events/wait
 events/eventlog:      events events/etcd events/trace
 events/metric:        events
 events/filter:        events events/metric
-events/access:        events events/filter events/wait events/access/issuer
+events/access:        events events/filter events/wait events/redact events/access/issuer
 events/access/issuer: events/wait
 events/access/accesstest:
 events/access/fiberguard: events/access
@@ -135,7 +138,7 @@ queryd:               queryd/program
 queryd/program:        queryd/cells deploy/daemon events/access events/archive events/archive/manifest projections/snapshot queryd/query events/eventlog queryd/subscribe events/caller
 queryd/subscribe:      events/wait events/caller
 
-deploy/daemon:         events/build events/listen events/access events/trace events/trace/otlp
+deploy/daemon:         events/build events/listen events/access events/redact events/trace events/trace/otlp
 deploy/chaos:         events events/eventlog events/wait projections projections/snapshot
 deploy/simulation:
 deploy/accessmatrix:

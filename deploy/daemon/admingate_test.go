@@ -71,7 +71,7 @@ func newAdmin(t *testing.T, host string, asked bool, who access.Config) *guarded
 			t.Fatal(err)
 		}
 	}
-	c := config{logLevel: slog.LevelDebug}
+	c := logConfig{level: slog.LevelDebug}
 	lg := c.newLogger(&g.log)
 	in, err := OpenEntrance(who, listen.TLSConfig{}, "", lg)
 	if err != nil {

@@ -102,8 +102,8 @@ func (c *Command) variableNames() func(flagName string) string {
 // runCommand runs one command of a program and returns the process's exit code.
 func runCommand(ctx context.Context, p process, c Command) int {
 	fs := flag.NewFlagSet(p.name+" "+c.Name, flag.ContinueOnError)
-	var least slog.Level
-	logLevel(fs, &least, c.defaultLevel())
+	var logs logConfig
+	logs.registerFlags(fs, c.defaultLevel())
 	if c.Flags != nil {
 		c.Flags(fs)
 	}
@@ -116,8 +116,7 @@ func runCommand(ctx context.Context, p process, c Command) int {
 		return 0
 	}
 	if err == nil {
-		lg := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: least}))
-		err = c.Run(ctx, Terminal{In: p.stdin, Out: p.stdout, Err: p.stderr, Log: lg}, args)
+		err = c.Run(ctx, Terminal{In: p.stdin, Out: p.stdout, Err: p.stderr, Log: logs.newLogger(p.stderr)}, args)
 	} else {
 		err = &UsageError{err.Error()}
 	}

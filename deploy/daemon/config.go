@@ -2,13 +2,10 @@ package daemon
 
 import (
 	"flag"
-	"io"
 	"log/slog"
 	"strconv"
-	"strings"
 	"time"
 
-	"telemetry-pipeline/events/trace"
 	"telemetry-pipeline/events/trace/otlp"
 )
 
@@ -16,7 +13,7 @@ import (
 type config struct {
 	adminHost  string
 	adminPort  int
-	logLevel   slog.Level
+	logs       logConfig
 	stopBudget time.Duration
 	entrance   entranceConfig
 	traces     otlp.Config
@@ -28,14 +25,10 @@ const defaultStopBudget = 10 * time.Second
 func (c *config) registerFlags(fs *flag.FlagSet) {
 	fs.StringVar(&c.adminHost, "admin.host", "", "address that the admin listener binds; empty means this machine only (127.0.0.1 and ::1); 0.0.0.0 or * means all interfaces")
 	fs.IntVar(&c.adminPort, "admin.port", 9090, "port of the admin listener: /health, /ready, /api/v1/status, /metrics, /debug/pprof; 0 takes a free one")
-	logLevel(fs, &c.logLevel, slog.LevelInfo)
+	c.logs.registerFlags(fs, slog.LevelInfo)
 	fs.DurationVar(&c.stopBudget, "stop.budget", defaultStopBudget, "how long each part may take to stop")
 	c.entrance.registerFlags(fs)
 	c.traces.Flags(fs)
-}
-
-func logLevel(fs *flag.FlagSet, level *slog.Level, standard slog.Level) {
-	fs.TextVar(level, "log.level", standard, "least level that is logged: DEBUG, INFO, WARN or ERROR")
 }
 
 // AdminPort changes the default of a process's admin port, so that the daemons can run side by side on
@@ -44,17 +37,4 @@ func AdminPort(fs *flag.FlagSet, port int) {
 	f := fs.Lookup("admin.port")
 	f.DefValue = strconv.Itoa(port)
 	_ = f.Value.Set(f.DefValue) // a number always parses
-}
-
-func (c *config) newLogger(w io.Writer) *slog.Logger {
-	return slog.New(trace.LogHandler{Handler: slog.NewJSONHandler(w, &slog.HandlerOptions{Level: c.logLevel, ReplaceAttr: withoutSecrets})})
-}
-
-// withoutSecrets replaces attributes whose names say that they are secrets, wherever they come from.
-func withoutSecrets(_ []string, a slog.Attr) slog.Attr {
-	switch strings.ToLower(a.Key) {
-	case "authorization", "token", "password", "cookie", "secret":
-		return slog.String(a.Key, "(left out)")
-	}
-	return a
 }

@@ -86,7 +86,7 @@ func runProcess(ctx context.Context, p process, flags func(*flag.FlagSet), build
 		fmt.Fprintf(p.stderr, "%s: %v\n", p.name, err)
 		return 2
 	}
-	lg := own.newLogger(p.stderr).With("process", p.name)
+	lg := own.logs.newLogger(p.stderr).With("process", p.name)
 	err := serveParts(ctx, own, p.name, clusterOf(fs), lg, build)
 	if usage, ok := errors.AsType[*UsageError](err); ok {
 		fmt.Fprintf(p.stderr, "%s: %s\n", p.name, usage.Text)

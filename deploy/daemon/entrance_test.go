@@ -74,7 +74,7 @@ func TestProcessesThatOthersReachUnaskedEnd(t *testing.T) {
 func TestSecretsAreLeftOutOfTheLog(t *testing.T) {
 	const secret = "s3cret"
 	var log bytes.Buffer
-	c := config{logLevel: slog.LevelDebug}
+	c := logConfig{level: slog.LevelDebug}
 	lg := c.newLogger(&log)
 	for _, key := range []string{"token", "Token", "TOKEN", "authorization", "Authorization", "password", "cookie", "secret"} {
 		lg.Info("m", key, secret)

@@ -31,7 +31,7 @@ func firstFlags() []struct {
 		{"Access", []string{"access.file", "access.open", "oidc.issuer", "oidc.audience", "tls.cert", "tls.key", "tls.client-ca", "trusted-proxies", "access.audit", "access.hosts"}},
 		{"Uploads", []string{"max-upload-size", "max-memory", "ingest.tz", "ingest.age-identity"}},
 		{"Traces", []string{"otel.exporter.otlp.endpoint", "otel.exporter.otlp.traces.endpoint", "otel.exporter.otlp.protocol", "otel.traces.sampler", "otel.traces.sampler.arg", "otel.sdk.disabled"}},
-		{"Process", []string{"workers", "log.level"}},
+		{"Process", []string{"workers", "log.level", "log.format"}},
 	}
 }
 

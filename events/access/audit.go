@@ -7,6 +7,8 @@ import (
 	"net/netip"
 
 	"gopkg.in/natefinch/lumberjack.v2"
+
+	"telemetry-pipeline/events/redact"
 )
 
 // The audit log's file is exchanged at auditFileMB megabytes, and auditFiles earlier ones are kept.
@@ -30,7 +32,7 @@ func newAuditLog(file string, lg *slog.Logger) (*auditLog, error) {
 	if _, err := out.Write(nil); err != nil {
 		return nil, err
 	}
-	return &auditLog{lines: slog.New(slog.NewJSONHandler(out, nil)), file: out}, nil
+	return &auditLog{lines: slog.New(redact.NewHandler(slog.NewJSONHandler(out, nil))), file: out}, nil
 }
 
 func (a *auditLog) close() error {

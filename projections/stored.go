@@ -30,6 +30,8 @@ type Batch struct {
 	Offsets map[events.Partition]Offsets
 	Trace   events.TraceContext // of the save that stored it, if it is sampled
 
+	Upload events.UploadID // of a change: the upload whose event was folded last before it was stored; "" if it is not known
+
 	Unreadable []Unreadable // values that are missing above
 }
 

@@ -249,7 +249,16 @@ func (f *follower) foldEvent(ctx context.Context, ev *events.Event, since int64)
 	}
 	f.metrics.events.Inc()
 	f.metrics.records.Add(float64(ev.Records() - effect.Refused.Records))
+	f.logFold(ctx, ev)
 	return failed, nil
+}
+
+// logFold logs the fold of an event into the generation that is served, by the event's upload, at level DEBUG.
+func (f *follower) logFold(ctx context.Context, ev *events.Event) {
+	if f.lg.Enabled(ctx, slog.LevelDebug) && f.run.isActive() {
+		f.lg.LogAttrs(ctx, slog.LevelDebug, "folded", slog.String("upload", string(ev.Upload)), slog.String("key", ev.Key),
+			slog.Int64("revision", ev.Revision.Number), slog.Int("records", ev.Records()))
+	}
 }
 
 // foldModels folds an event into its host's models while holding a worker token.

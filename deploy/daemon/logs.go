@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 
 	"golang.org/x/term"
 
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/events/redact"
 	"telemetry-pipeline/events/trace"
 )
@@ -55,7 +57,33 @@ func (c *logConfig) newLogger(w io.Writer) *slog.Logger {
 	if c.format == textFormat || c.format != jsonFormat && isTerminal(w) {
 		lines = slog.NewTextHandler(w, options)
 	}
-	return slog.New(trace.LogHandler{Handler: redact.NewHandler(lines)})
+	return slog.New(requestHandler{trace.LogHandler{Handler: redact.NewHandler(lines)}})
+}
+
+// requestHandler is a handler of logs that adds the ids of the request to the lines that are written for one.
+type requestHandler struct{ slog.Handler }
+
+// Handle passes a record on, with the ids of the request of ctx.
+func (h requestHandler) Handle(ctx context.Context, r slog.Record) error {
+	ids := access.RequestIDsFrom(ctx)
+	if ids.Request != "" {
+		r = r.Clone()
+		r.AddAttrs(slog.String("request_id", ids.Request))
+		if ids.Correlation != "" {
+			r.AddAttrs(slog.String("correlation_id", ids.Correlation))
+		}
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+// WithAttrs returns a handler of records with these attributes.
+func (h requestHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return requestHandler{h.Handler.WithAttrs(attrs)}
+}
+
+// WithGroup returns a handler whose attributes are in a group.
+func (h requestHandler) WithGroup(name string) slog.Handler {
+	return requestHandler{h.Handler.WithGroup(name)}
 }
 
 // isTerminal reports whether w is a terminal.

@@ -37,7 +37,7 @@ func openTerminal(t *testing.T) (terminal, screen *os.File) {
 	return terminal, screen
 }
 
-// A daemon and a command log text on a terminal and JSON in a pipe, unless they are told a format.
+// A daemon and a command log text on a terminal and JSON in a pipe, unless a flag or a variable names a format.
 func TestLogIsTextOnATerminalAndJSONInAPipe(t *testing.T) {
 	const text, json = "level=WARN msg=hello", `"level":"WARN","msg":"hello"`
 	for name, tt := range map[string]struct {

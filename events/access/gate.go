@@ -2,7 +2,6 @@ package access
 
 import (
 	"context"
-	"crypto/rand"
 	"log/slog"
 	"net"
 	"net/http"
@@ -250,15 +249,3 @@ func (g *Gate) refuse(r *Request, p *Principal, err error) error {
 
 // Reject counts and records a refusal that a handler in front of the routes decided, and returns it.
 func (g *Gate) Reject(r *Request, refusal *Refusal) error { return g.refuse(r, nil, refusal) }
-
-// maxRequestID bounds a request's id that a client sends.
-const maxRequestID = 128
-
-// RequestID returns the id of a request: the one that its client sent if it is of at most 128 safe characters and does not look like a
-// token, else a new one.
-func RequestID(sent string) string {
-	if sent != "" && len(sent) <= maxRequestID && isSafeID(sent) && !looksSecret(sent) {
-		return sent
-	}
-	return rand.Text()
-}

@@ -56,7 +56,7 @@ func (s *Server) uploadAsync(c *fiber.Ctx, o *answer.Outcome, p pipeline.Paramet
 	ctx, cancel := context.WithTimeout(s.waits, time.Second)
 	defer cancel()
 	if err := j.AwaitStored(ctx); err != nil {
-		s.lg.Debug("an upload is answered before its state is in etcd", "upload", o.ID, "err", err)
+		s.lg.DebugContext(c.UserContext(), "an upload is answered before its state is in etcd", "upload", o.ID, "err", err)
 	}
 	stored := j.Manifest()
 	if stored.Warning != "" {

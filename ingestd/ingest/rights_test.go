@@ -227,8 +227,14 @@ func TestRequestIDsCannotAddHeaders(t *testing.T) {
 			t.Errorf("%q added a header: %s", sent, head)
 		}
 	}
-	if got := send(t, s, "PUT", uploadPath, pipelinetest.DCGMFile(1, 1), "X-Request-ID: abc-1"); !strings.Contains(got.body, got.header.Get("X-Request-ID")) {
-		t.Errorf("the id of an upload's request is %s, the upload is %s", got.header.Get("X-Request-ID"), got.body)
+	for _, sent := range []string{"", "a b", strings.Repeat("x", 129)} { // such an upload's id is the one of its request
+		got := send(t, s, "PUT", uploadPath, pipelinetest.DCGMFile(1, 1), "X-Request-ID: "+sent)
+		if id := got.header.Get("X-Request-ID"); len(id) != 36 || !strings.Contains(got.body, id) {
+			t.Errorf("the id of an upload's request is %s, the upload is %s", id, got.body)
+		}
+	}
+	if got := send(t, s, "PUT", uploadPath, pipelinetest.DCGMFile(1, 1), "X-Request-ID: abc-1"); got.header.Get("X-Request-ID") != "abc-1" {
+		t.Errorf("the id of an upload's request is %s, the client named it abc-1", got.header.Get("X-Request-ID"))
 	}
 }
 

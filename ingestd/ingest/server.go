@@ -162,7 +162,7 @@ func (s *Server) addRoutes() *fiberguard.Router {
 	s.app.Server().CloseOnShutdown = true
 	s.app.Server().ExpectHandler = s.answerExpect
 	routes := fiberguard.New(s.app, s.gate)
-	s.app.Use(fibertrace.Requests(s.cfg.Tracer), s.recoverPanic, routes.Shield)
+	s.app.Use(fibertrace.Requests(s.cfg.Tracer), s.logRequest, s.recoverPanic, routes.Shield)
 	for _, path := range []string{uploadPath, uploadPath + "/:name"} {
 		routes.Post(access.Ingest, path, s.limitClient, s.answerUpload)
 		routes.Put(access.Ingest, path, s.limitClient, s.answerUpload)
@@ -180,6 +180,22 @@ func (s *Server) addRoutes() *fiberguard.Router {
 func (s *Server) answerError(c *fiber.Ctx, err error) error {
 	s.routes.SetHeaders(c)
 	return s.responder.answerError(c, err)
+}
+
+// logRequest logs the answer of each request at level DEBUG. It answers errors, to know the status.
+func (s *Server) logRequest(c *fiber.Ctx) error {
+	if !s.lg.Enabled(c.UserContext(), slog.LevelDebug) {
+		return c.Next()
+	}
+	began := time.Now()
+	if err := c.Next(); err != nil {
+		if err := s.answerError(c, err); err != nil {
+			return err
+		}
+	}
+	s.lg.LogAttrs(c.UserContext(), slog.LevelDebug, "answered", slog.String("method", c.Method()), slog.String("route", c.Route().Path),
+		slog.Int("status", c.Response().StatusCode()), slog.Duration("took", time.Since(began)))
+	return nil
 }
 
 // recoverPanic turns a panic into the error of one request.

@@ -80,7 +80,7 @@ func (s *Server) listUploads(c *fiber.Ctx) error {
 	})
 	list := uploadList{Success: true, Data: []uploadView{}, Total: len(all)}
 	if err != nil {
-		s.lg.Warn("listing uploads", "err", err)
+		s.lg.WarnContext(c.UserContext(), "listing uploads", "err", err)
 		list.Warnings = []string{"etcd does not answer, so only uploads of this server are known"}
 	}
 	for _, u := range all[:min(len(all), limit)] {
@@ -115,7 +115,7 @@ func listParameters(queries map[string]string) (limit int, states []uploads.Stat
 
 // getUpload answers GET /api/v1/uploads/{id}.
 func (s *Server) getUpload(c *fiber.Ctx) error {
-	ctx, cancel := context.WithTimeout(s.waits, statesTimeout)
+	ctx, cancel := context.WithTimeout(access.WithRequestOf(s.waits, c.UserContext()), statesTimeout)
 	defer cancel()
 	u, err := s.findUpload(ctx, c)
 	if err != nil {
@@ -146,7 +146,7 @@ func (s *Server) endedView(ctx context.Context, u uploads.Upload) uploadView {
 	}
 	found, err := s.runner.quarantineOf(ctx, u.ID, u.Spans, nil)
 	if err != nil {
-		s.lg.Warn("looking for an upload in the quarantine", "upload", u.ID, "err", err)
+		s.lg.WarnContext(ctx, "looking for an upload in the quarantine", "upload", u.ID, "err", err)
 	}
 	v.Quarantine = found
 	return v

@@ -21,7 +21,7 @@ import (
 // answerUpload answers POST and PUT /api/v1/csv/upload.
 func (s *Server) answerUpload(c *fiber.Ctx) error {
 	o := answer.NewOutcome()
-	s.setRequestID(c, o.ID)
+	nameRequest(c, o.ID)
 	p, err := pipeline.ParseParameters(c.Queries(), s.cfg.Zone, o.BeganAt)
 	p.Sender = pipeline.SenderOf(principalOf(c))
 	if err == nil {
@@ -43,10 +43,11 @@ func (s *Server) answerUpload(c *fiber.Ctx) error {
 	return s.sendUpload(c, o)
 }
 
-// setRequestID makes an upload's id the id of its request, in the answer and in the audit log.
-func (s *Server) setRequestID(c *fiber.Ctx, id events.UploadID) {
-	fiberguard.RequestOf(c).ID = string(id)
-	c.Set(fiber.HeaderXRequestID, string(id))
+// nameRequest makes an upload's id the id of its request, unless the client sent one. The lines of the log have both.
+func nameRequest(c *fiber.Ctx, id events.UploadID) {
+	if c.Get(fiber.HeaderXRequestID) != fiberguard.RequestOf(c).ID {
+		fiberguard.SetRequestID(c, string(id))
+	}
 	trace.Of(c.UserContext()).SetText("telemetry.upload", string(id))
 }
 

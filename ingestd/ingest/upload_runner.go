@@ -60,7 +60,7 @@ func (u *uploadRunner) AwaitVisible(request context.Context, o *answer.Outcome) 
 	if len(stats.Reached) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(trace.WithTraceOf(u.waits, request), u.waitTimeout)
+	ctx, cancel := context.WithTimeout(trace.WithTraceOf(access.WithRequestOf(u.waits, request), request), u.waitTimeout)
 	defer cancel()
 	ctx, span := trace.StartChild(ctx, "wait until visible")
 	defer span.End(nil)
@@ -124,7 +124,8 @@ func uploadDetail(o *answer.Outcome, status int) []slog.Attr {
 	}
 }
 
-// RecordUpload counts an upload that ended with a status, and writes the log's line of each of its files, in the trace of ctx.
+// RecordUpload counts an upload that ended with a status, and writes the log's line of each of its files, with the request and the
+// trace of ctx.
 func (u *uploadRunner) RecordUpload(ctx context.Context, o *answer.Outcome, status int) {
 	u.totals.countUpload(status, o)
 	if len(o.Files) == 0 {

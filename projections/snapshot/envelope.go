@@ -73,24 +73,37 @@ func (c codec) packValue(e envelope, model []byte, compress bool) []byte {
 	return append(value, model...)
 }
 
-// unpackValue reverses packValue. The model may alias value.
-func (c codec) unpackValue(value []byte) (e envelope, model []byte, err error) {
+// parseEnvelope returns the tag and the envelope of a value, and the rest behind it.
+func parseEnvelope(value []byte) (tag byte, e envelope, rest []byte, err error) {
 	if len(value) == 0 {
-		return e, nil, errShort
+		return 0, e, nil, errShort
 	}
-	tag, rest := value[0], value[1:]
+	tag, rest = value[0], value[1:]
 	revision, n := binary.Uvarint(rest)
 	if n <= 0 {
-		return e, nil, errShort
+		return tag, e, nil, errShort
 	}
 	rest = rest[n:]
 	length, n := binary.Uvarint(rest)
 	if n <= 0 || length > uint64(len(rest)-n) {
-		return e, nil, errShort
+		return tag, e, nil, errShort
 	}
 	rest = rest[n:]
-	e = envelope{revision: int64(revision), upload: events.UploadID(rest[:length])}
-	rest = rest[length:]
+	return tag, envelope{revision: int64(revision), upload: events.UploadID(rest[:length])}, rest[length:], nil
+}
+
+// uploadOf returns the upload in the envelope of a value, "" if it has none or cannot be read.
+func uploadOf(value []byte) events.UploadID {
+	_, e, _, _ := parseEnvelope(value) // an error leaves it empty
+	return e.upload
+}
+
+// unpackValue reverses packValue. The model may alias value.
+func (c codec) unpackValue(value []byte) (e envelope, model []byte, err error) {
+	tag, e, rest, err := parseEnvelope(value)
+	if err != nil {
+		return envelope{}, nil, err
+	}
 	switch tag {
 	case tagPlain:
 		return e, rest, nil

@@ -108,8 +108,11 @@ func (s *Store) putChange(b *projections.Batch, hosts map[events.HostID]*project
 		return nil
 	}
 	if !deleted {
-		if u := s.putModel(hosts, g, ev.Kv); u != nil {
+		u := s.putModel(hosts, g, ev.Kv)
+		if u != nil {
 			b.Unreadable = append(b.Unreadable, *u)
+		} else if b.Upload == "" {
+			b.Upload = uploadOf(ev.Kv.Value)
 		}
 		return nil
 	}

@@ -66,7 +66,7 @@ func (e *Engine) readParts(ctx context.Context, v view, q history.Query) (*histo
 		out.entries, out.clusters, out.next, failed = page.Items, page.Clusters, page.Next, page.Failed
 	}
 	for _, f := range failed {
-		e.lg.Warn("a cluster's history is missing in an answer", "cluster", f.Cluster, "err", f.Err)
+		e.lg.WarnContext(ctx, "a cluster's history is missing in an answer", "cluster", f.Cluster, "err", f.Err)
 		v.missing.addCluster(f.Cluster, "away", "its history cannot be read at the moment")
 	}
 	return out, nil
@@ -90,7 +90,7 @@ func (e *Engine) restoreParts(ctx context.Context, v view, at events.Timestamp, 
 			then.views = append(then.views, restored[i])
 			continue
 		}
-		e.lg.Warn("a cluster's past is missing in an answer", "cluster", v.parts.views[i].cluster, "err", err)
+		e.lg.WarnContext(ctx, "a cluster's past is missing in an answer", "cluster", v.parts.views[i].cluster, "err", err)
 		v.missing.addCluster(v.parts.views[i].cluster, "away", "its past cannot be read at the moment")
 	}
 	if len(then.views) == 0 && len(errs) > 0 {

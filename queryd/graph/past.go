@@ -29,10 +29,10 @@ func (e *Engine) historyError(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return e.timeoutError()
 	case history.PermanentError(err) != nil:
-		e.lg.Error("reading history failed", "err", err)
+		e.lg.ErrorContext(ctx, "reading history failed", "err", err)
 		return &unansweredError{history.PermanentError(err).Error()}
 	default:
-		e.lg.Error("reading history failed", "err", err)
+		e.lg.ErrorContext(ctx, "reading history failed", "err", err)
 		return &unansweredError{"history cannot be read at the moment; try again"}
 	}
 }

@@ -26,7 +26,7 @@ func (e *Engine) maskErrors(resolve resolver) graphql.FieldResolveFn {
 				value, err = nil, fmt.Errorf("panic: %v", r)
 			}
 			if err != nil && !forSender(err) {
-				e.lg.Error("resolving a GraphQL field failed", "field", p.Info.FieldName, "err", err)
+				e.lg.ErrorContext(p.Context, "resolving a GraphQL field failed", "field", p.Info.FieldName, "err", err)
 				err = errInternal
 			}
 		}()

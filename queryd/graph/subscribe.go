@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"log/slog"
 	"time"
 
 	"github.com/graphql-go/graphql"
@@ -89,9 +90,7 @@ func (e *Engine) pushResult(ctx context.Context, m *live.Message, run func() *gr
 	push.SetText("telemetry.stream", "graphql")
 	defer push.End(nil)
 	wanted = yield(e.encodeResult(run()))
-	if push.IsRecorded() {
-		e.lg.DebugContext(ctx, "pushed", "stream", "graphql", "revision", m.At.Number)
-	}
+	e.lg.LogAttrs(ctx, slog.LevelDebug, "pushed", slog.String("stream", "graphql"), slog.Int64("revision", m.At.Number))
 	return wanted
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -117,10 +118,18 @@ func (r *runner) applyResult(n followResult) {
 	}
 	if r.candidate == nil {
 		h.served.advance(func(v *view) *change { return v.applyBatch(n.batch, now) })
+		h.logChange(&n.batch)
 		return
 	}
 	r.candidate.applyBatch(n.batch, now)
 	r.promoteCandidate(now)
+}
+
+// logChange logs a stored change that the view has, by the upload that led to it, at level DEBUG.
+func (h *Hub) logChange(b *projections.Batch) {
+	if len(b.Hosts) > 0 {
+		h.lg.LogAttrs(context.Background(), slog.LevelDebug, "view changed", slog.String("upload", string(b.Upload)), slog.Int64("revision", b.At.Number), slog.Int("hosts", len(b.Hosts)))
+	}
 }
 
 // applyCaughtUp records the caught-up partitions, unless the result belongs to another generation, or there is no

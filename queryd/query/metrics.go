@@ -2,6 +2,7 @@ package query
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
@@ -81,6 +82,8 @@ func (s *front) measureRequest(c *fiber.Ctx) error {
 		route = "none" // nothing but this handler matched
 	}
 	s.metrics.requests.WithLabelValues(route, strconv.Itoa(status)).Inc()
-	s.metrics.seconds.WithLabelValues(route).Observe(time.Since(start).Seconds())
+	took := time.Since(start)
+	s.metrics.seconds.WithLabelValues(route).Observe(took.Seconds())
+	s.lg.LogAttrs(c.UserContext(), slog.LevelDebug, "answered", slog.String("method", c.Method()), slog.String("route", route), slog.Int("status", status), slog.Duration("took", took))
 	return nil
 }

@@ -151,7 +151,7 @@ func (b *streamBody) Close() error { return nil }
 func (b *streamBody) nextPiece() error {
 	err := b.makePiece()
 	if err != nil {
-		b.lg.Warn("a streamed answer is cut off", "err", err)
+		b.lg.WarnContext(b.base, "a streamed answer is cut off", "err", err)
 	}
 	return err
 }

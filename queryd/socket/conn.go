@@ -9,6 +9,7 @@ import (
 
 	"github.com/fasthttp/websocket"
 
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/events/wait"
 )
 
@@ -61,7 +62,7 @@ type conn struct {
 }
 
 func newConn(s *Server, ws *websocket.Conn, protocol string, r *request) *conn {
-	ctx, cancel := context.WithCancelCause(context.Background())
+	ctx, cancel := context.WithCancelCause(access.WithRequestIDs(context.Background(), r.ids))
 	return &conn{server: s, ws: ws, protocol: protocol, request: r, ctx: ctx, cancel: cancel, tasks: make(chan func()), wake: wait.NewSignal(), sent: s.metrics.sentCounters(protocol)}
 }
 

@@ -165,7 +165,7 @@ func (s *graphqlSession) runOperation(ctx context.Context, op *operation, reques
 	defer s.conn.share.leaveOperations(1)
 	defer func() {
 		if p := recover(); p != nil {
-			s.conn.server.lg.Error("executing a GraphQL operation panicked", "panic", p, "stack", string(debug.Stack()))
+			s.conn.server.lg.ErrorContext(ctx, "executing a GraphQL operation panicked", "panic", p, "stack", string(debug.Stack()))
 			s.conn.cancel(s.panicClosing())
 		}
 	}()

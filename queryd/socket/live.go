@@ -3,6 +3,7 @@ package socket
 import (
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -287,9 +288,7 @@ func (s *liveSession) pushFrame(st *stream, m *live.Message) {
 	push.SetText("telemetry.stream", "live")
 	defer push.End(nil)
 	sendFrame(s.conn, st, m)
-	if push.IsRecorded() {
-		s.conn.server.lg.DebugContext(ctx, "pushed", "stream", "live", "revision", m.At.Number)
-	}
+	s.conn.server.lg.LogAttrs(ctx, slog.LevelDebug, "pushed", slog.String("stream", "live"), slog.Int64("revision", m.At.Number))
 }
 
 // advanceHeartbeat moves a waiting heartbeat to the position of a message that is sent before it: it must not take

@@ -50,7 +50,7 @@ func (c *conn) readMessages(sess session) {
 func (c *conn) handleMessage(sess session, text []byte) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			c.server.lg.Error("reading from a WebSocket panicked", "panic", p, "stack", string(debug.Stack()))
+			c.server.lg.ErrorContext(c.ctx, "reading from a WebSocket panicked", "panic", p, "stack", string(debug.Stack()))
 			err = sess.panicClosing()
 		}
 	}()

@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"context"
 	"net/netip"
 	"strings"
 	"sync"
@@ -27,6 +28,7 @@ type request struct {
 	offered   []string   // subprotocols that the client speaks
 	access    *access.Request
 	principal *access.Principal // nil: the client has to send a token
+	ids       access.RequestIDs // by which its lines are found in the log
 	cluster   string            // of several clusters the one that the connection is about, "" for all
 }
 
@@ -47,9 +49,13 @@ func (s *Server) upgradeHandler(protocol string, begin func(*conn) session) fibe
 		ReadBufferSize:  1 << 10,
 		WriteBufferSize: 4 << 10,
 		WriteBufferPool: &sync.Pool{},
-		RecoverHandler: func(*websocket.Conn) {
+		RecoverHandler: func(c *websocket.Conn) {
 			if p := recover(); p != nil {
-				s.lg.Error("serving a WebSocket panicked", "panic", p)
+				ctx := context.Background()
+				if r, ok := c.Locals(requestKey).(*request); ok {
+					ctx = access.WithRequestIDs(ctx, r.ids)
+				}
+				s.lg.ErrorContext(ctx, "serving a WebSocket panicked", "panic", p)
 			}
 		},
 	})
@@ -82,7 +88,7 @@ func refuseUpgrade(c *fiber.Ctx, why refusal) error {
 
 // requestOf returns the request of an upgrade.
 func (s *Server) requestOf(c *fiber.Ctx) *request {
-	r := &request{offered: parseSubprotocols(c.Get("Sec-WebSocket-Protocol")), access: fiberguard.RequestOf(c), principal: access.PrincipalFrom(c.UserContext())}
+	r := &request{offered: parseSubprotocols(c.Get("Sec-WebSocket-Protocol")), access: fiberguard.RequestOf(c), principal: access.PrincipalFrom(c.UserContext()), ids: access.RequestIDsFrom(c.UserContext())}
 	if s.cfg.Clusters != nil {
 		r.cluster = strings.Clone(c.Query("cluster"))
 	}

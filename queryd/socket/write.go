@@ -14,7 +14,7 @@ import (
 func (c *conn) runWriter(sess session) {
 	defer func() {
 		if p := recover(); p != nil {
-			c.server.lg.Error("writing to a WebSocket panicked", "panic", p, "stack", string(debug.Stack()))
+			c.server.lg.ErrorContext(c.ctx, "writing to a WebSocket panicked", "panic", p, "stack", string(debug.Stack()))
 			c.cancel(sess.panicClosing())
 			c.finishClosing(refusedSession{})
 		}

@@ -3,6 +3,7 @@ package fiberguard
 import (
 	"bytes"
 	"net/http"
+	"strings"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -38,10 +39,7 @@ func (r *Router) Shield(c *fiber.Ctx) error {
 // read reach no other handler.
 func (r *Router) SetHeaders(c *fiber.Ctx) {
 	req := RequestOf(c)
-	c.Set(fiber.HeaderXRequestID, req.ID)
-	if sent := c.Get(HeaderCorrelationID); sent != "" && access.RequestID(sent) == sent {
-		c.Set(HeaderCorrelationID, sent)
-	}
+	SetRequestID(c, req.ID)
 	c.Set(fiber.HeaderXContentTypeOptions, "nosniff")
 	c.Set(fiber.HeaderXFrameOptions, "DENY")
 	c.Set(fiber.HeaderReferrerPolicy, "no-referrer")
@@ -51,6 +49,18 @@ func (r *Router) SetHeaders(c *fiber.Ctx) {
 		c.Set(fiber.HeaderStrictTransportSecurity, "max-age=31536000")
 	}
 	r.allowOrigin(c, req.Origin)
+}
+
+// SetRequestID makes an id the one of the request: in the answer, in the audit log, and in the context, from which the lines of the log get it
+// and the correlation id that the client sent.
+func SetRequestID(c *fiber.Ctx, id string) {
+	RequestOf(c).ID = id
+	c.Set(fiber.HeaderXRequestID, id)
+	correlation := access.CorrelationID(strings.Clone(c.Get(HeaderCorrelationID)))
+	if correlation != "" {
+		c.Set(HeaderCorrelationID, correlation)
+	}
+	c.SetUserContext(access.WithRequestIDs(c.UserContext(), access.RequestIDs{Request: id, Correlation: correlation}))
 }
 
 // isFolded reports whether a line of a header continues the one before. Proxies read such lines differently, so that one

@@ -20,7 +20,8 @@ import (
 	"telemetry-pipeline/events/listen/listentest"
 )
 
-// metricsRig is every program as a process, with TLS: the three daemons on one etcd, a queryd for the clusters of a file, and standalone.
+// metricsRig is every program as a process, with TLS, towards etcd too: the three daemons on one etcd, a queryd for the clusters of a file,
+// and standalone.
 type metricsRig struct {
 	client           *http.Client
 	admins           map[string]string // URLs of the admin listeners, by program
@@ -36,8 +37,10 @@ func startMetricsRig(t *testing.T) *metricsRig {
 	ca := listentest.NewCA(t)
 	cert, key := ca.Server(t, t.TempDir())
 	secure := func(i int) string { return "https://127.0.0.1:" + port[i] }
-	etcd := "http://127.0.0.1:" + port[0]
-	launchEtcd(t, etcd, "http://127.0.0.1:"+port[1])
+	etcd := secure(0)
+	launchEtcd(t, etcd, "http://127.0.0.1:"+port[1], "--cert-file", cert, "--key-file", key, "--client-cert-auth", "--trusted-ca-file", ca.File)
+	etcdCert, etcdKey := ca.Client(t, t.TempDir(), "daemon")
+	towardsEtcd := []string{"ETCD_CA=" + ca.File, "ETCD_CERT=" + etcdCert, "ETCD_KEY=" + etcdKey}
 	cells := filepath.Join(t.TempDir(), "cells")
 	if err := os.WriteFile(cells, fmt.Appendf(nil, "{\"name\":\"north\",\"endpoints\":%q}\n", etcd), 0o600); err != nil {
 		t.Fatal(err)
@@ -57,6 +60,9 @@ func startMetricsRig(t *testing.T) *metricsRig {
 		{"standalone", "standalone", []string{"DATA_DIR=" + t.TempDir(), "HTTP_PORT=" + port[5], "PORT=" + port[8]}},
 	} {
 		admin := []int{2, 3, 9, 10, 11}[i]
+		if p.program != "standalone" { // its etcd is its own
+			p.env = append(p.env, towardsEtcd...)
+		}
 		launch(t, p.program+port[admin], p.program, append(p.env, "ADMIN_PORT="+port[admin], "TLS_CERT="+cert, "TLS_KEY="+key))
 		r.admins[p.name] = secure(admin)
 	}

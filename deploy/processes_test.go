@@ -216,12 +216,16 @@ func owned(admin string) int {
 	return n
 }
 
-// launchEtcd starts a member of etcd alone, at the URLs for clients and for peers, and waits until it serves.
-func launchEtcd(t *testing.T, clients, peers string) {
+// launchEtcd starts a member of etcd alone, at the URLs for clients and for peers, and waits until it serves; with TLS it does not wait,
+// as daemons wait themselves.
+func launchEtcd(t *testing.T, clients, peers string, more ...string) {
 	t.Helper()
-	launch(t, "etcd", "etcd", nil, "--data-dir", t.TempDir(), "--log-level", "error",
+	launch(t, "etcd", "etcd", nil, append([]string{"--data-dir", t.TempDir(), "--log-level", "error",
 		"--listen-client-urls", clients, "--advertise-client-urls", clients,
-		"--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers, "--initial-cluster", "default="+peers)
+		"--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers, "--initial-cluster", "default=" + peers}, more...)...)
+	if strings.HasPrefix(clients, "https:") {
+		return
+	}
 	eventually(t, "health of etcd", func() (bool, string) {
 		status, text := get(clients + "/health")
 		return status == http.StatusOK, text

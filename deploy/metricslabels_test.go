@@ -37,7 +37,7 @@ func labelRules() []labelRule {
 		rule("cause", "partition_claims_ended_total", word, 4, "lost, moved, stopping or returned"),
 		rule("cause", "socket_closed_total", `[14]\d{3}|gone|stuck`, 16, "the close code that was sent, gone or stuck"),
 		rule("certificate", "etcd_certificate_expiry_seconds", "client|authority", 2, "client or authority"),
-		rule("cluster", "(live|history|snapshot|graph|query)_.*", "north", 1, "with `-query.cells`, the name of a cluster of that file; as many as it has"),
+		rule("cluster", "(live|history|snapshot|graph|query|etcd)_.*", "north", 1, "with `-query.cells`, the name of a cluster of that file; as many as it has"),
 		rule("code", "access_refusals_total", word, 7, "why a caller was refused: a code of [SECURITY.md](SECURITY.md)"),
 		rule("dialect", "ingest_dialect_rows_total", strings.Join(names, "|"), len(names), "a dialect of [FORMATS.md](FORMATS.md)"),
 		rule("direction", "socket_messages_total", "in|out", 2, "in or out"),

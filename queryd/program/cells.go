@@ -96,7 +96,7 @@ func parseCells(text []byte, flags eventlog.Config) (sources []query.Source, err
 			return nil, fmt.Errorf("line %d: at most %d clusters are served", number, query.MaxCells)
 		}
 		names[entry.Name], places[place] = number, number
-		sources = append(sources, query.Source{Name: entry.Name, Open: cellOpener(store, archive.Config{URL: entry.Archive})})
+		sources = append(sources, query.Source{Name: entry.Name, Open: cellOpener(store, archive.Config{URL: entry.Archive}), Metrics: store.Metrics})
 	}
 	if err := lines.Err(); err != nil {
 		return nil, err

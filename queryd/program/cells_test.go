@@ -1,12 +1,19 @@
 package program
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
 	"telemetry-pipeline/events/eventlog"
+	"telemetry-pipeline/events/listen/listentest"
+	"telemetry-pipeline/queryd/query"
 )
 
 func TestCellsFile(t *testing.T) {
@@ -63,5 +70,33 @@ func TestBadCellsFiles(t *testing.T) {
 	missing := cellsFile{path: filepath.Join(t.TempDir(), "none")}
 	if _, err := missing.read(eventlog.Config{}); err == nil || !strings.Contains(err.Error(), "flag query.cells") {
 		t.Errorf("a missing file: got %v", err)
+	}
+}
+
+// TestCertificatesOfEachCluster: the time that is left to a certificate towards etcd is reported by cluster, of clusters that are away too.
+func TestCertificatesOfEachCluster(t *testing.T) {
+	t.Parallel()
+	ca := listentest.NewCA(t)
+	cert, key := ca.Client(t, t.TempDir(), "queryd")
+	sources, err := parseCells(fmt.Appendf(nil, "{\"name\":\"east\",\"endpoints\":\"https://localhost:1\"}\n{\"name\":\"west\",\"endpoints\":\"https://localhost:2\",\"cert\":%q,\"key\":%q}", cert, key),
+		eventlog.Config{Root: "/telemetry", ClusterID: "default-cluster", CAFile: ca.File})
+	if err != nil {
+		t.Fatal(err)
+	}
+	gateway, err := query.NewGateway(query.Config{Host: "127.0.0.1", Port: query.FreePort}, sources, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reg := prometheus.NewRegistry()
+	if err := gateway.Metrics(reg); err != nil {
+		t.Fatal(err)
+	}
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(families, func(f *dto.MetricFamily) bool { return f.GetName() == "etcd_certificate_expiry_seconds" })
+	if i < 0 || len(families[i].GetMetric()) != 3 {
+		t.Errorf("got %v, want the authority of east and both certificates of west", families)
 	}
 }

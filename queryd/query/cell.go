@@ -24,6 +24,8 @@ type Source struct {
 	// Open connects to the cluster. It returns within a bounded time, and is called again after it failed, or when another log has
 	// taken the place of the cluster's.
 	Open func(ctx context.Context, lg *slog.Logger) (*Opened, error)
+	// Metrics registers metrics that are there while the cluster is away too; nil: there are none.
+	Metrics func(prometheus.Registerer) error
 }
 
 // Opened is a cluster that a gateway is connected to.

@@ -113,12 +113,16 @@ func (g *Gateway) endAllWaits() {
 // Metrics registers the metrics of the listener, and the metrics of each cluster with its name as the label cluster. Call it once, before
 // Run.
 func (g *Gateway) Metrics(reg prometheus.Registerer) error {
+	var failed error
 	for _, c := range g.cells {
 		c.setRegisterer(reg)
+		if c.source.Metrics != nil {
+			failed = errors.Join(failed, c.source.Metrics(c.registerer()))
+		}
 	}
 	connected := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "query_clusters_served", Help: "Clusters of which the gateway has a view."},
 		func() float64 { return float64(g.countViews()) })
-	return errors.Join(g.registerMetrics(reg), g.engine.Metrics(reg), reg.Register(connected))
+	return errors.Join(failed, g.registerMetrics(reg), g.engine.Metrics(reg), reg.Register(connected))
 }
 
 func (g *Gateway) countViews() (n int) {

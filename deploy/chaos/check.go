@@ -33,6 +33,7 @@ func (out *observations) checkPromises(ctx context.Context, c *cluster, head eve
 	out.checkQueries(ctx, c)
 	out.verdicts = append(out.verdicts,
 		checkReplay(again.models, now, again.damaged),
+		again.checkTraced(),
 		checkLog(out.seen.log, out.seen.deleted, keys),
 		checkOwners(out.seen.owners),
 		checkOwned(out.seen.owners, out.seen.writes),

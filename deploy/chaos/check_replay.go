@@ -21,6 +21,7 @@ type replayed struct {
 	models   models
 	readings map[reading]bool // every record of the log
 	events   int
+	traced   int // events with the context of a trace
 	damaged  []string
 }
 
@@ -54,6 +55,9 @@ func (r *replayed) addEvent(ev *events.Event, folded map[events.HostID]*projecti
 	if r.events++; ev.Damage != nil {
 		r.damaged = append(r.damaged, fmt.Sprintf("%s: %v", ev.Key, ev.Damage))
 		return
+	}
+	if !ev.Trace.IsZero() {
+		r.traced++
 	}
 	host := folded[ev.Host]
 	if host == nil {
@@ -157,4 +161,9 @@ func checkInLog(inLog map[reading]bool, acked map[reading]bool) verdict {
 		}
 	}
 	return v
+}
+
+// checkTraced checks that the run had events with the context of a trace.
+func (r *replayed) checkTraced() verdict {
+	return verdict{promise: "events with the context of a trace are events as any others, for either release", how: "the events that have one; every other comparison includes them", checked: r.traced}
 }

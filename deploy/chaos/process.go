@@ -39,6 +39,12 @@ type end struct {
 // stopTimeout is how long a process may take to stop in order; its own budget is smaller.
 const stopTimeout = 20 * time.Second
 
+// traceSettings returns variables by which half of the uploads leave contexts of traces in stored values, which the previous release, that
+// does not know them, has to pass over. Nobody receives the spans.
+func traceSettings() []string {
+	return []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1", "OTEL_TRACES_SAMPLER_ARG=0.5"}
+}
+
 // startProcess runs the program, and keeps it running until stop or kill.
 func (p *process) startProcess() error {
 	p.mu.Lock()
@@ -62,7 +68,7 @@ func (p *process) startLocked() error {
 		return err
 	}
 	cmd := exec.Command(p.binary, p.args...)
-	cmd.Stdout, cmd.Stderr = out, out
+	cmd.Stdout, cmd.Stderr, cmd.Env = out, out, append(os.Environ(), traceSettings()...)
 	if err := cmd.Start(); err != nil {
 		return errors.Join(fmt.Errorf("starting %s: %w", p.name, err), out.Close())
 	}

@@ -17,7 +17,7 @@ func TestRepeatedReadingsDoNotFillMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		c := r.newCollector(Config{BufferSize: 1_000_000})
-		f := newFollower(c, 0, noGuard{}, r.newRun(), &lagState{behind: new(atomic.Int64)}, nil)
+		f := newFollower(c, 0, noGuard{}, r.newRun(), &lagState{behind: new(atomic.Int64)}, c.lg)
 		stored, err := c.store.LoadPartition(t.Context(), "g1", 0)
 		if err != nil {
 			t.Fatal(err)
@@ -60,7 +60,7 @@ func TestWindowsWithoutLateRecordsLeaveTheCache(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		c := r.newCollector(Config{})
-		f := newFollower(c, 0, noGuard{}, r.newRun(), &lagState{behind: new(atomic.Int64)}, nil)
+		f := newFollower(c, 0, noGuard{}, r.newRun(), &lagState{behind: new(atomic.Int64)}, c.lg)
 		stored, err := c.store.LoadPartition(t.Context(), "g1", 0)
 		if err != nil {
 			t.Fatal(err)

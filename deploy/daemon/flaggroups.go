@@ -30,7 +30,7 @@ func firstFlags() []struct {
 		{"Surfaces", []string{"enable-http", "enable-graphql", "enable-websocket", "enable-cors", "access.origins"}},
 		{"Access", []string{"access.file", "access.open", "oidc.issuer", "oidc.audience", "tls.cert", "tls.key", "tls.client-ca", "trusted-proxies", "access.audit", "access.hosts"}},
 		{"Uploads", []string{"max-upload-size", "max-memory", "ingest.tz", "ingest.age-identity"}},
-		{"Traces", []string{"otel.exporter.otlp.endpoint", "otel.exporter.otlp.traces.endpoint", "otel.exporter.otlp.protocol", "otel.traces.sampler", "otel.traces.sampler.arg", "otel.sdk.disabled"}},
+		{"Traces", []string{"otel.exporter.otlp.endpoint", "otel.exporter.otlp.traces.endpoint", "otel.exporter.otlp.protocol", "otel.exporter.otlp.traces.protocol", "otel.traces.exporter", "otel.traces.sampler", "otel.traces.sampler.arg", "otel.sdk.disabled"}},
 		{"Process", []string{"workers", "log.level", "log.format"}},
 	}
 }

@@ -40,7 +40,7 @@ func (t *Tracer) StartRequest(ctx context.Context) (context.Context, Span) {
 }
 
 // StartLinked starts a trace of its own that links to the traces which led to it, of more than MaxLinks to some of them. Its first
-// step began at an earlier time. Without links it returns ctx and the zero Span.
+// step began at an earlier time. Without links, or if it is not sampled, it returns ctx and the zero Span.
 func (t *Tracer) StartLinked(ctx context.Context, name string, began time.Time, causes []events.TraceContext) (context.Context, Span) {
 	if t == nil || len(causes) == 0 {
 		return ctx, Span{}
@@ -50,6 +50,9 @@ func (t *Tracer) StartLinked(ctx context.Context, name string, began time.Time, 
 		links[i].SpanContext = api.NewSpanContext(api.SpanContextConfig{
 			TraceID: causes[i].Trace, SpanID: causes[i].Span, TraceFlags: api.FlagsSampled, Remote: true})
 	}
-	ctx, span := t.tracer.Start(ctx, name, api.WithNewRoot(), api.WithTimestamp(began), api.WithLinks(links...))
-	return boundSteps(ctx), Span{span}
+	in, span := t.tracer.Start(ctx, name, api.WithNewRoot(), api.WithTimestamp(began), api.WithLinks(links...))
+	if !span.IsRecording() {
+		return ctx, Span{}
+	}
+	return boundSteps(in), Span{span}
 }

@@ -155,13 +155,18 @@ func TestSampling(t *testing.T) {
 	}
 	for _, c := range []struct {
 		config                    Config
-		begun, unsampled, sampled bool
+		begun, unsampled, sampled bool // which requests are recorded: without a caller's trace, and by what that says
+		linked                    bool // whether a fold of a sampled upload is recorded
 	}{
-		{Config{}, false, false, true},
-		{Config{Ratio: 1}, true, false, true},
-		{Config{Sampler: Ratio, Ratio: 1}, true, false, true},
-		{Config{Sampler: All}, true, false, true},
-		{Config{Sampler: Never, Ratio: 1}, false, false, true},
+		{Config{}, false, false, true, true},
+		{Config{Ratio: 1}, true, false, true, true},
+		{Config{Sampler: Ratio, Ratio: 1}, true, false, true, true},
+		{Config{Sampler: All}, true, false, true, true},
+		{Config{Sampler: Never, Ratio: 1}, false, false, true, true},
+		{Config{Sampler: OwnRatio, Ratio: 1}, true, true, true, true},
+		{Config{Sampler: OwnRatio}, false, false, false, true},
+		{Config{Sampler: OwnAll}, true, true, true, true},
+		{Config{Sampler: OwnNever, Ratio: 1}, false, false, false, false},
 	} {
 		out := tracetest.NewInMemoryExporter()
 		p, err := NewRecording(t.Context(), c.config, Service{Name: "ingestd"}, out)
@@ -174,8 +179,10 @@ func TestSampling(t *testing.T) {
 				t.Errorf("%+v: recorded %t, want %t, in %v", c.config, span.IsRecorded(), want, api.SpanContextFromContext(ctx))
 			}
 		}
-		if _, fold := p.Tracer().StartLinked(t.Context(), "fold", time.Now(), []events.TraceContext{someTrace}); !fold.IsRecorded() {
-			t.Errorf("%+v: a fold of a sampled upload is not recorded", c.config)
+		ctx, fold := p.Tracer().StartLinked(t.Context(), "fold", time.Now(), []events.TraceContext{someTrace})
+		_, save := trace.StartChild(ctx, "save projections")
+		if fold.IsRecorded() != c.linked || save.IsRecorded() != c.linked {
+			t.Errorf("%+v: a fold of a sampled upload is recorded: %t, and its step: %t, want %t", c.config, fold.IsRecorded(), save.IsRecorded(), c.linked)
 		}
 	}
 }
@@ -192,7 +199,11 @@ func TestFlags(t *testing.T) {
 		"-otel.exporter.otlp.endpoint=h:4317":                                                         "flag otel.exporter.otlp.endpoint is no address",
 		"-otel.exporter.otlp.traces.endpoint=http://":                                                 "flag otel.exporter.otlp.traces.endpoint is no address",
 		"-otel.exporter.otlp.protocol=http/json":                                                      "flag otel.exporter.otlp.protocol is",
-		"-otel.traces.sampler=always_on":                                                              "flag otel.traces.sampler is",
+		"-otel.exporter.otlp.endpoint=http://h:4317 -otel.exporter.otlp.traces.protocol=grpc":         "http://h:4317",
+		"-otel.exporter.otlp.endpoint=http://h:4318 -otel.traces.exporter=none":                       "off",
+		"-otel.traces.exporter=console":                                                               "flag otel.traces.exporter is",
+		"-otel.traces.sampler=jaeger_remote":                                                          "flag otel.traces.sampler is",
+		"-otel.exporter.otlp.traces.protocol=udp":                                                     "flag otel.exporter.otlp.traces.protocol is",
 		"-otel.traces.sampler.arg=1.5":                                                                "flag otel.traces.sampler.arg is 1.5",
 		"-otel.traces.sampler.arg=NaN":                                                                "flag otel.traces.sampler.arg is NaN",
 	} {

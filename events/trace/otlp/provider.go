@@ -52,7 +52,7 @@ func NewRecording(ctx context.Context, c Config, of Service, out sdk.SpanExporte
 }
 
 func openExporter(ctx context.Context, c Config) (*otlptrace.Exporter, error) {
-	if c.Protocol == GRPC {
+	if c.protocol() == GRPC {
 		return otlptracegrpc.New(ctx, otlptracegrpc.WithEndpointURL(c.address()), otlptracegrpc.WithTimeout(exportTimeout))
 	}
 	return otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(c.address()), otlptracehttp.WithTimeout(exportTimeout))
@@ -67,7 +67,7 @@ func newProvider(ctx context.Context, c Config, of Service, out sdk.SpanProcesso
 		return nil, fmt.Errorf("reading OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
 	p := sdk.NewTracerProvider(
-		sdk.WithSampler(sdk.ParentBased(rootSampler{sdk.TraceIDRatioBased(c.sampled())})),
+		sdk.WithSampler(c.newSampler()),
 		sdk.WithRawSpanLimits(limits), sdk.WithSpanProcessor(out), sdk.WithResource(described))
 	return &Provider{p, lg}, nil
 }

@@ -17,6 +17,7 @@ import (
 
 	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/queryd/live"
+	"telemetry-pipeline/queryd/live/livetest"
 	"telemetry-pipeline/queryd/socket"
 )
 
@@ -148,9 +149,11 @@ func TestPingAndSilence(t *testing.T) {
 func TestStuckClientIsCut(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil, func(c *socket.Config, _ *live.Config) { c.WriteTimeout = time.Minute })
+	var readings []livetest.Reading
 	for i := range 2000 {
-		r.set("h1", "GPU-"+strconv.Itoa(i), 1)
+		readings = append(readings, livetest.Reading{Host: "h1", UUID: "GPU-" + strconv.Itoa(i), Metric: util, At: r.clock, Value: 1})
 	}
+	r.src.Store(generation, r.fleet.Report(readings...))
 	r.ready()
 	stuck := r.dial("/ws")
 	if err := stuck.ws.NetConn().(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {

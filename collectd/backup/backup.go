@@ -22,12 +22,14 @@ import (
 type Config struct {
 	Dir  string // of the snapshots; it exists
 	Keep int    // snapshots that stay, the new one included
+	List bool   // list the snapshots that are there, and save none
 }
 
-// Flags registers the flags dir and keep.
+// Flags registers the flags dir, keep and list.
 func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.StringVar(&c.Dir, "dir", c.Dir, "directory for snapshots, which exists")
 	fs.IntVar(&c.Keep, "keep", 48, "snapshots in dir that stay, the new one included; older ones are removed")
+	fs.BoolVar(&c.List, "list", false, "list the snapshots in dir, the oldest first, and whether each is whole; save none")
 }
 
 // CheckFlags refuses settings that cannot work, by the name of the flag.
@@ -49,11 +51,14 @@ const (
 )
 
 // Run saves a snapshot of the etcd at root, removes snapshots beyond Config.Keep, and writes the name and size of the new one
-// to out. While the disk is full it removes the oldest, but never the newest that is there. After another error the older ones are
+// to out; with Config.List it writes a line about each that is there instead. While the disk is full it removes the oldest, but never the newest that is there. After another error the older ones are
 // as they were.
 func Run(ctx context.Context, cfg Config, root eventlog.Config, out io.Writer, lg *slog.Logger) error {
 	if err := cfg.CheckFlags(); err != nil {
 		return err
+	}
+	if cfg.List {
+		return printSnapshots(cfg.Dir, out)
 	}
 	client, err := root.Dial(lg)
 	if err != nil {
@@ -137,6 +142,42 @@ func listSnapshots(dir string) ([]string, error) {
 	all, err := filepath.Glob(filepath.Join(dir, namePattern))
 	slices.Sort(all)
 	return all, err
+}
+
+// printSnapshots writes a line about each snapshot in a directory, the oldest first.
+func printSnapshots(dir string, out io.Writer) error {
+	all, err := listSnapshots(dir)
+	if err != nil {
+		return err
+	}
+	if len(all) == 0 {
+		return fmt.Errorf("there is no snapshot in %s", dir)
+	}
+	for _, path := range all {
+		size, err := checkSnapshot(path)
+		state := "whole"
+		if err != nil {
+			state = err.Error()
+		}
+		if _, err := fmt.Fprintf(out, "%s: %d bytes, %s\n", path, size, state); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkSnapshot returns the size of a snapshot, and an error unless it is whole.
+func checkSnapshot(path string) (size int64, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close() // it was only read
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), checkHash(f, info.Size())
 }
 
 // removeOlder removes the oldest snapshots beyond Config.Keep.

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"telemetry-pipeline/collectd/backup"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
 )
 
@@ -39,6 +40,27 @@ func TestSnapshotsAreWholeAndAsManyAsAreKept(t *testing.T) {
 	}
 	if !strings.Contains(out.String(), left[2]) || strings.Count(out.String(), "removed") != 2 {
 		t.Errorf("output:\n%s", out.String())
+	}
+}
+
+func TestListingSaysWhichSnapshotsAreWhole(t *testing.T) {
+	dir := t.TempDir()
+	if err := backup.Run(t.Context(), backup.Config{Dir: dir, Keep: 1, List: true}, eventlog.Config{}, &bytes.Buffer{}, nil); err == nil || !strings.Contains(err.Error(), "no snapshot") {
+		t.Errorf("an empty directory: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "snapshot-20250101T000000Z.db"), make([]byte, 512), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var saved, listed bytes.Buffer
+	if err := backup.Run(t.Context(), backup.Config{Dir: dir, Keep: 9}, eventstest.NewServer(t, nil).Config(t), &saved, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := backup.Run(t.Context(), backup.Config{Dir: dir, Keep: 1, List: true}, eventlog.Config{}, &listed, nil); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(listed.String()), "\n")
+	if len(lines) != 2 || !strings.Contains(lines[0], "20250101T000000Z.db: 512 bytes, it has 512 bytes, which no whole snapshot has") || lines[1] != strings.TrimSpace(saved.String())+", whole" {
+		t.Errorf("listed:\n%ssaved:\n%s", listed.String(), saved.String())
 	}
 }
 

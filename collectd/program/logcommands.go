@@ -73,7 +73,7 @@ func snapshotCommand() daemon.Command {
 	return daemon.Command{
 		Name:    "snapshot",
 		Needs:   daemon.NeedsEtcd,
-		Summary: "Saves a snapshot of etcd to a directory, checks it, and removes older ones (docs/runbooks/backup.md).",
+		Summary: "Saves a snapshot of etcd to a directory, checks it, and removes older ones, or lists them (docs/runbooks/backup.md).",
 		Flags:   cfg.Flags, Prefix: "SNAPSHOT_", Shared: store.Flags,
 		Run: func(ctx context.Context, t daemon.Terminal, args []string) error {
 			if len(args) > 0 {

@@ -94,6 +94,7 @@ func (g schemaMaker) special(path string) jsonSchema {
 		{`\.resources\.(requests|limits)$`, jsonSchema{"type": "object", "additionalProperties": false, "properties": jsonSchema{
 			"cpu": quantity, "memory": quantity, "ephemeral-storage": quantity}}},
 		{`[sS]ize$`, quantity},
+		{`^\.etcd\.persistence\.directory$`, jsonSchema{"type": "string", "pattern": "^[a-z0-9][a-z0-9-]*$"}},
 		{`^\.etcd\.replicaCount$`, jsonSchema{"enum": []int{1, 3, 5}}},
 		{`\.port$|\.targetPort$`, jsonSchema{"type": "integer", "minimum": 1, "maximum": 65535}},
 		{`\.service\.type$`, jsonSchema{"enum": []string{"ClusterIP", "NodePort", "LoadBalancer"}}},

@@ -11,7 +11,7 @@ import (
 )
 
 // programs are the paths of the programs.
-type programs struct{ apiserver, etcd, helm string }
+type programs struct{ apiserver, etcd, helm, kubectl string }
 
 // kubernetes is the module whose version the API server reports.
 const kubernetes = "k8s.io/kubernetes"
@@ -29,12 +29,13 @@ func buildPrograms(ctx context.Context, folder string) (programs, error) {
 	if err != nil {
 		return programs{}, err
 	}
-	p := programs{filepath.Join(folder, "kube-apiserver"), filepath.Join(folder, "etcd"), filepath.Join(folder, "helm")}
+	p := programs{filepath.Join(folder, "kube-apiserver"), filepath.Join(folder, "etcd"), filepath.Join(folder, "helm"), filepath.Join(folder, "kubectl")}
 	// Clients cannot parse the version that the API server has without gitVersion.
 	for target, args := range map[string][]string{
 		p.apiserver: {"-ldflags", "-s -w -X k8s.io/component-base/version.gitVersion=" + version, kubernetes + "/cmd/kube-apiserver"},
 		p.etcd:      {"go.etcd.io/etcd/server/v3"},
 		p.helm:      {"helm.sh/helm/v4/cmd/helm"},
+		p.kubectl:   {"-ldflags", "-s -w -X k8s.io/component-base/version.gitVersion=" + version, kubernetes + "/cmd/kubectl"},
 	} {
 		if _, err := runGo(ctx, append([]string{"build", "-trimpath", "-o", target}, args...)...); err != nil {
 			return programs{}, err

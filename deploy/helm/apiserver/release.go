@@ -83,6 +83,9 @@ func (k *chartCheck) checkRelease(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := k.checkRunbooks(ctx); err != nil {
+		return err
+	}
 	notes, err := k.helm.run(ctx, "get", "notes", release, "--namespace", releaseNamespace)
 	if err != nil || strings.TrimSpace(notes) == "" {
 		k.report.fault("the release has no notes: %v", err)

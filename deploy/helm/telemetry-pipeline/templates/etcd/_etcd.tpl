@@ -69,6 +69,16 @@ spec:
     {{- with .volumes }}{{ . | nindent 4 }}{{ end }}
 {{- end -}}
 
+{{/* The pod of a Job that runs etcdctl as a user. Arguments: root, name, user, args (list). */}}
+{{- define "tp.etcdctlPod" -}}
+{{- $env := list (dict "name" "ETCDCTL_ENDPOINTS" "value" (include "tp.etcdEndpoints" .root)) -}}
+{{- range $name, $file := dict "ETCDCTL_CACERT" "ca.crt" "ETCDCTL_CERT" "tls.crt" "ETCDCTL_KEY" "tls.key" -}}
+{{- $env = append $env (dict "name" $name "value" (printf "/etc/telemetry/etcd/%s" $file)) -}}
+{{- end -}}
+{{- $container := dict "image" (include "tp.etcdImage" .root) "imagePullPolicy" .root.Values.image.pullPolicy "command" (list "/usr/local/bin/etcdctl") "args" .args "env" $env -}}
+{{- include "tp.etcdJobPod" (merge (dict "container" (toYaml $container)) .) -}}
+{{- end -}}
+
 {{/* Environment of our commands that talk to etcd. Argument: root. */}}
 {{- define "tp.etcdJobEnv" -}}
 - {name: ETCD_ENDPOINTS, value: {{ include "tp.etcdEndpoints" . | quote }}}

@@ -283,23 +283,7 @@ func TestDaemonsSendTheirTraces(t *testing.T) {
 	for _, p := range daemons {
 		p.stop(syscall.SIGTERM)
 	}
-	spans := receiver.Spans()
-	ids := map[string]bool{callersTrace[36:52]: true} // of the spans that are connected with the upload
-	for _, step := range []struct{ service, name string }{
-		{"ingestd", "POST /api/v1/csv/upload"}, {"ingestd", "append"}, {"collectd", "fold"}, {"collectd", "save projections"}, {"queryd", "push"},
-	} {
-		found := 0
-		for _, s := range spans {
-			connected := ids[s.Parent] || slices.ContainsFunc(s.Links, func(id string) bool { return ids[id] })
-			if s.Service == step.service && s.Name == step.name && connected {
-				ids[s.ID] = true
-				found++
-			}
-		}
-		if found == 0 {
-			t.Errorf("the receiver got no %s of %s that is connected with the upload; it got %+v", step.name, step.service, spans)
-		}
-	}
+	checkSteps(t, receiver.Spans(), "ingestd", "collectd", "queryd")
 	for name, message := range map[string]string{"ingestd": `"msg":"upload",`, "collectd": `"msg":"committed",`, "queryd": `"msg":"pushed",`} {
 		text, err := os.ReadFile(daemons[name].log)
 		if err != nil {
@@ -328,4 +312,41 @@ func TestUploadsDoNotWaitForAReceiverOfTraces(t *testing.T) {
 	if text, err := os.ReadFile(p.log); err != nil || !bytes.Contains(text, []byte("spans cannot be sent")) {
 		t.Errorf("the log does not name the receiver's absence (%v)", err)
 	}
+}
+
+// checkSteps checks that spans of three processes lead from the caller's trace to the push.
+func checkSteps(t *testing.T, spans []otlptest.Span, ingest, collect, query string) {
+	t.Helper()
+	ids := map[string]bool{callersTrace[36:52]: true} // of the spans that are connected with the upload
+	for _, step := range []struct{ service, name string }{
+		{ingest, "POST /api/v1/csv/upload"}, {ingest, "append"}, {collect, "fold"}, {collect, "save projections"}, {query, "push"},
+	} {
+		found := 0
+		for _, s := range spans {
+			connected := ids[s.Parent] || slices.ContainsFunc(s.Links, func(id string) bool { return ids[id] })
+			if s.Service == step.service && s.Name == step.name && connected {
+				ids[s.ID] = true
+				found++
+			}
+		}
+		if found == 0 {
+			t.Errorf("the receiver got no %s of %s that is connected with the upload; it got %+v", step.name, step.service, spans)
+		}
+	}
+}
+
+// TestStandaloneSendsItsTraces: all steps are of one process.
+func TestStandaloneSendsItsTraces(t *testing.T) {
+	t.Parallel()
+	receiver, port := otlptest.NewReceiver(), freePorts(t, 3)
+	loopback := func(i int) string { return "http://127.0.0.1:" + port[i] }
+	standalone := launch(t, "standalone", "standalone", []string{"DATA_DIR=" + t.TempDir(), "ADMIN_PORT=" + port[0], "HTTP_PORT=" + port[1], "PORT=" + port[2],
+		"OTEL_EXPORTER_OTLP_ENDPOINT=" + receiver.ListenHTTP(t)})
+	isReady(t, loopback(0))
+	live := subscribeLive(t, loopback(2))
+	sendInTrace(t, loopback(1), "?wait=true", callersTrace, readingsFile(0))
+	live.awaitMessage("upd")
+	live.conn.Close()
+	standalone.stop(syscall.SIGTERM)
+	checkSteps(t, receiver.Spans(), "standalone", "standalone", "standalone")
 }

@@ -65,6 +65,7 @@ func (s *settings) buildParts(ctx context.Context, in *daemon.Entrance, lg *slog
 	if s.demo && s.intake.Off {
 		return nil, errors.New("the demo plays its fleet into the upload server, which is off: start without -demo, or with -enable-http (ENABLE_HTTP)")
 	}
+	s.intake.Tracer, s.folding.Tracer, s.serving.Tracer = in.Tracer, in.Tracer, in.Tracer
 	dir, err := s.dataDirectory(&opened)
 	if err != nil {
 		return nil, err
@@ -107,7 +108,6 @@ func (s *settings) buildParts(ctx context.Context, in *daemon.Entrance, lg *slog
 	opened.Add("collect", folding.Close)
 	s.intake.Spool.Dir = cmp.Or(s.intake.Spool.Dir, filepath.Join(dir, "uploads"))
 	s.intake.States = uploads.New(reads, s.store, lg.With("part", "ingest"))
-	s.intake.Tracer, s.folding.Tracer, s.serving.Tracer = in.Tracer, in.Tracer, in.Tracer
 	s.intake.Guard, s.intake.TLS, s.serving.Guard, s.serving.TLS = in.Guard, in.TLS, in.Guard, in.TLS
 	s.serving.ClusterID = s.store.ClusterID
 	serving, err := query.New(s.serving, served, log, lg.With("part", "query"))

@@ -1,9 +1,11 @@
 package helm
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 )
@@ -74,6 +76,31 @@ func TestPortOfTheIssuer(t *testing.T) {
 		}
 		if !found {
 			t.Errorf("%s: no way out to port %d", issuer, want)
+		}
+	}
+}
+
+// TestAdministratorsCertificateIsThere: the CronJob for etcd's administrator has the certificate of root, without users any that there is.
+func TestAdministratorsCertificateIsThere(t *testing.T) {
+	t.Parallel()
+	const own = "etcd: {tls: {mode: existing, existing: {server: a, peer: b, ingestd: c, collectd: d, queryd: e%s}}, %s}"
+	for text, want := range map[string]string{
+		"": "telemetry-pipeline-etcd-root",
+		fmt.Sprintf(own, ", root: r, maintenance: m", "auth: {enabled: true}"):                                    "r",
+		fmt.Sprintf(own, ", root: r, maintenance: m", "auth: {enabled: false}"):                                   "r",
+		fmt.Sprintf(own, ", maintenance: m", "auth: {enabled: false}"):                                            "m",
+		fmt.Sprintf(own, "", "auth: {enabled: false}, snapshots: {enabled: false}, defragment: {enabled: false}"): "",
+	} {
+		objects := decodeObjects(t, documents(t, render(t, parseValues(t, text))))
+		if there := objects.has("CronJob/telemetry-pipeline-etcd-admin"); there != (want != "") {
+			t.Errorf("%q: the CronJob is there: %t", text, there)
+		}
+		if want == "" {
+			continue
+		}
+		job := typed[*batchv1.CronJob](t, objects, "CronJob/telemetry-pipeline-etcd-admin")
+		if got := job.Spec.JobTemplate.Spec.Template.Spec.Volumes[0].Secret.SecretName; got != want || job.Spec.Suspend == nil || !*job.Spec.Suspend {
+			t.Errorf("%q: the certificate is of Secret %q, want %q, and the CronJob is suspended", text, got, want)
 		}
 	}
 }
